@@ -1,0 +1,35 @@
+# The commands of this project; README.md says what each is for.
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+CHART ?=
+CHART_VERSION ?=
+
+.PHONY: demo down status check lint unit test
+
+demo: .venv/ready
+	@$(PYTHON) -m local demo $(if $(CHART),--chart '$(CHART)') $(if $(CHART_VERSION),--chart-version '$(CHART_VERSION)')
+
+down: .venv/ready
+	@$(PYTHON) -m local down
+
+status: .venv/ready
+	@if [ -f .local/env ]; then . .local/env; fi; $(PYTHON) -m fleet status --stack dev
+
+check: lint unit
+
+lint: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/basedpyright
+
+unit: .venv/ready
+	$(PYTHON) -m pytest -m 'not cluster'
+
+test: check
+	$(PYTHON) -m pytest -m cluster
+
+# uv comes from a hash-checked file, and everything else from uv.lock.
+.venv/ready: uv.lock pyproject.toml local/uv.txt
+	@local/bootstrap.sh
+	@touch $@

@@ -1,0 +1,28 @@
+"""The fleet as resources. These only create what `fleet/` decided."""
+
+from components.credential import Credential
+from components.edge_agent import EdgeAgent, EdgeAgentArgs
+from components.gateway import FederationTarget, Gateway, GatewayArgs, RemoteWriteReceiver
+from components.global_prometheus import GlobalPrometheus, GlobalPrometheusArgs
+from components.leaf_cluster import LeafCluster, LeafClusterArgs
+from components.objects import monitoring_namespace
+from components.provider import cluster_provider
+from components.regional_aggregator import RegionalAggregator, RegionalAggregatorArgs
+
+__all__ = [
+    "Credential",
+    "EdgeAgent",
+    "EdgeAgentArgs",
+    "FederationTarget",
+    "Gateway",
+    "GatewayArgs",
+    "GlobalPrometheus",
+    "GlobalPrometheusArgs",
+    "LeafCluster",
+    "LeafClusterArgs",
+    "RegionalAggregator",
+    "RegionalAggregatorArgs",
+    "RemoteWriteReceiver",
+    "cluster_provider",
+    "monitoring_namespace",
+]

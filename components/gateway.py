@@ -1,0 +1,92 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict, cast
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.credential import Credential
+from components.objects import create
+from fleet import manifests
+from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Account, caddy_config
+from fleet.page import Gateway as GatewayPage
+from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge
+
+
+@dataclass(frozen=True, slots=True)
+class FederationTarget:
+    """What a parent needs to federate one child."""
+
+    edge: FederationEdge
+    address: pulumi.Output[str]
+    """`host:port` of the child's gateway."""
+    credentials: Credential
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteWriteReceiver:
+    """What a sender needs to write to one receiver."""
+
+    edge: RemoteWriteEdge
+    url: pulumi.Output[str]
+    credentials: Credential
+
+
+class GatewayArgs(TypedDict):
+    cluster: ClusterPlan
+    """The cluster whose Prometheus is reached through this gateway."""
+    callers: Sequence[Credential]
+    """Credentials of the edges that call it."""
+
+
+class Gateway(pulumi.ComponentResource):
+    """Address and accounts of a cluster's gateway.
+
+    They exist before the cluster's release, so that a fleet in which two clusters need each other's address has no
+    cycle: nobody waits for a release to learn an address. The proxy itself is a sidecar of the release's Prometheus.
+    """
+
+    address: pulumi.Output[str]
+    """`host:port` as the other clusters dial it."""
+    url: pulumi.Output[str]
+    secret: pulumi.CustomResource
+    """What the sidecar mounts."""
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("prometheus-fleet:index:Gateway", name, None, opts)
+        cluster, callers = args["cluster"], args["callers"]
+        self._callers = {caller.edge.id: caller for caller in callers}
+        child = pulumi.ResourceOptions(parent=self)
+        accounts = [Account(caller.edge, caller.bcrypt_hash) for caller in callers]
+        htpasswd = [pulumi.Output.concat(caller.username, ":", caller.bcrypt_hash, "\n") for caller in callers]
+        data = {
+            ACCOUNTS_KEY: pulumi.Output.concat(*htpasswd),
+            CONFIG_KEY: pulumi.Output.json_dumps(caddy_config(accounts), sort_keys=True),
+        }
+        self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
+        service = create(f"{name}-service", manifests.gateway_service(cluster), child)
+        self.address = _address(cast("GatewayPage", cluster.gateway), cast("k8s.core.v1.Service", service))
+        self.url = pulumi.Output.concat("http://", self.address)
+        self.register_outputs({"address": self.address, "url": self.url})
+
+    def federation_target(self, edge: FederationEdge) -> FederationTarget:
+        return FederationTarget(edge, self.address, self._callers[edge.id])
+
+    def remote_write_receiver(self, edge: RemoteWriteEdge) -> RemoteWriteReceiver:
+        return RemoteWriteReceiver(edge, pulumi.Output.concat(self.url, "/api/v1/write"), self._callers[edge.id])
+
+    @property
+    def remote_write_receivers(self) -> tuple[RemoteWriteReceiver, ...]:
+        """One for each planned sender."""
+        edges = (caller.edge for caller in self._callers.values())
+        return tuple(self.remote_write_receiver(edge) for edge in edges if isinstance(edge, RemoteWriteEdge))
+
+
+def _address(page: GatewayPage, service: k8s.core.v1.Service) -> pulumi.Output[str]:
+    if page.host is not None:
+        return pulumi.Output.from_input(f"{page.host}:{page.port}")
+
+    ingress = service.status.load_balancer.ingress[0]
+    return pulumi.Output.all(ingress.ip, ingress.hostname).apply(
+        lambda addresses: f"{addresses[0] or addresses[1]}:{page.port}"
+    )

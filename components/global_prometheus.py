@@ -1,0 +1,40 @@
+from collections.abc import Sequence
+from typing import TypedDict
+
+import pulumi
+
+from components.federation import as_children, federation_credentials
+from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
+from components.objects import recording_rules
+from components.release import kube_prometheus_stack
+from fleet.plan import ClusterPlan
+from fleet.values import chart_values
+
+
+class GlobalPrometheusArgs(TypedDict):
+    cluster: ClusterPlan
+    """What the compiler decided for the global cluster."""
+    children: Sequence[FederationTarget]
+    """The regions, and the leaves that have none."""
+    gateway: Gateway | None
+    """The way in for remote writers; None where nobody writes."""
+
+
+class GlobalPrometheus(pulumi.ComponentResource):
+    """Federates the regions, receives remote write and answers queries over the whole fleet."""
+
+    remote_write_receivers: Sequence[RemoteWriteReceiver]
+    """One for each planned sender."""
+    recording_rules: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, args: GlobalPrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("prometheus-fleet:index:GlobalPrometheus", name, None, opts)
+        cluster, children, gateway = args["cluster"], args["children"], args["gateway"]
+        secrets = [federation_credentials(cluster, children, self)] if children else []
+        if gateway is not None:
+            secrets.append(gateway.secret)
+        values = chart_values(cluster, children=as_children(children))
+        release = kube_prometheus_stack(cluster, values, self, secrets)
+        self.remote_write_receivers = gateway.remote_write_receivers if gateway is not None else ()
+        self.recording_rules = recording_rules(cluster, self, release)
+        self.register_outputs({"recording_rules": self.recording_rules})

@@ -1,0 +1,58 @@
+"""The one place that turns a manifest of `fleet.manifests` into a resource."""
+
+from typing import TYPE_CHECKING, cast
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from fleet import manifests
+from fleet.manifests import Manifest
+from fleet.plan import ClusterPlan
+from fleet.rules import RuleGroup, rule_groups
+
+if TYPE_CHECKING:
+    from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
+    from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
+
+
+def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulumi.CustomResource:
+    metadata = cast("ObjectMetaArgsDict", manifest["metadata"])
+    match manifest["kind"]:
+        case "Namespace":
+            return k8s.core.v1.Namespace(name, metadata=metadata, opts=opts)
+        case "Secret":
+            # Data that is not secret on its way here would lie in state in clear.
+            given = cast("dict[str, pulumi.Input[str]]", manifest.get("stringData", {}))
+            data = {key: pulumi.Output.secret(value) for key, value in given.items()}
+            return k8s.core.v1.Secret(name, metadata=metadata, string_data=data, opts=opts)
+        case "Service":
+            spec = cast("ServiceSpecArgsDict", manifest.get("spec"))
+            return k8s.core.v1.Service(name, metadata=metadata, spec=spec, opts=opts)
+        case kind:
+            return k8s.apiextensions.CustomResource(
+                name,
+                api_version=manifest["apiVersion"],
+                kind=kind,
+                metadata=metadata,
+                spec=manifest.get("spec"),
+                opts=opts,
+            )
+
+
+def monitoring_namespace(cluster: ClusterPlan, provider: pulumi.ProviderResource) -> pulumi.CustomResource:
+    opts = pulumi.ResourceOptions(provider=provider)
+    return create(f"{cluster.name}-namespace", manifests.namespace(cluster), opts)
+
+
+def recording_rules(
+    cluster: ClusterPlan, parent: pulumi.Resource, release: pulumi.Resource
+) -> pulumi.Output[list[str]]:
+    """Creates the cluster's rule groups, after the release that brings their CRD; answers the series they record."""
+
+    def rules(group: RuleGroup) -> pulumi.CustomResource:
+        opts = pulumi.ResourceOptions(parent=parent, depends_on=[release])
+        return create(f"{cluster.name}-{group.name}", manifests.prometheus_rule(cluster, group), opts)
+
+    groups = rule_groups(cluster)
+    created = [rules(group).urn for group in groups]
+    return pulumi.Output.all(*created).apply(lambda _: [record for group in groups for record in group.records])

@@ -1,0 +1,39 @@
+from collections.abc import Sequence
+from typing import TypedDict
+
+import pulumi
+
+from components.federation import as_children, federation_credentials
+from components.gateway import FederationTarget, Gateway
+from components.objects import recording_rules
+from components.release import kube_prometheus_stack
+from fleet.plan import ClusterPlan, FederationEdge
+from fleet.values import chart_values
+
+
+class RegionalAggregatorArgs(TypedDict):
+    cluster: ClusterPlan
+    """What the compiler decided for this region's cluster."""
+    gateway: Gateway
+    """The way in for the global tier."""
+    federated_by: FederationEdge
+    """The edge over which the global tier scrapes this region."""
+    children: Sequence[FederationTarget]
+    """The region's leaves."""
+
+
+class RegionalAggregator(pulumi.ComponentResource):
+    """Federates the leaves of one region, records `region:*` and is federated by the global tier."""
+
+    federation_target: FederationTarget
+    recording_rules: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, args: RegionalAggregatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("prometheus-fleet:index:RegionalAggregator", name, None, opts)
+        cluster, gateway, children = args["cluster"], args["gateway"], args["children"]
+        passwords = federation_credentials(cluster, children, self)
+        values = chart_values(cluster, children=as_children(children))
+        release = kube_prometheus_stack(cluster, values, self, [gateway.secret, passwords])
+        self.federation_target = gateway.federation_target(args["federated_by"])
+        self.recording_rules = recording_rules(cluster, self, release)
+        self.register_outputs({"recording_rules": self.recording_rules})

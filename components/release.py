@@ -1,0 +1,27 @@
+"""The one place that makes a Helm release."""
+
+from collections.abc import Sequence
+
+import pulumi
+from pulumi_kubernetes.helm.v3 import Release
+
+from fleet.names import RELEASE
+from fleet.plan import ClusterPlan
+from fleet.values import Values
+
+
+def kube_prometheus_stack(
+    cluster: ClusterPlan, values: Values, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource]
+) -> Release:
+    return Release(
+        f"{cluster.name}-release",
+        name=RELEASE,
+        namespace=cluster.namespace,
+        chart=cluster.chart.source,
+        version=cluster.chart.version,
+        values=values,
+        # A failed first install is rolled back and reported, instead of lying half-way in the cluster.
+        cleanup_on_fail=True,
+        timeout=600,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on]),
+    )

@@ -1,0 +1,41 @@
+"""The live fleet: what its stack says of it, and how its clusters are reached."""
+
+import asyncio
+import subprocess
+
+from fleet.errors import FleetError, Problem
+from fleet.kubeconfig import read_kubeconfig
+from fleet.plan import Plan
+from fleet.prometheus import Prometheus, Unreachable
+from fleet.status import EdgeStatus, FleetOutput, edge_statuses
+
+
+def stack_output(stack: str) -> FleetOutput:
+    """Raises FleetError where pulumi or the output is missing."""
+    command = ["pulumi", "stack", "output", "fleet", "--json", "--stack", stack]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise FleetError(
+            [Problem("pulumi", "is not on PATH; on the local fleet, `. .local/env` puts it there")]
+        ) from None
+    if done.returncode:
+        message = f"its output `fleet` cannot be read: {done.stderr.strip()}"
+        raise FleetError([Problem(f"stack {stack}", message)])
+    return FleetOutput.model_validate_json(done.stdout)
+
+
+async def live_statuses(plan: Plan, fleet: FleetOutput) -> list[EdgeStatus]:
+    """Raises FleetError where a kubeconfig cannot be read; what does not answer is a status, not an error."""
+    clients = await asyncio.gather(
+        *(_connect(plan, name, cluster.namespace) for name, cluster in fleet.clusters.items())
+    )
+    return [*await edge_statuses(fleet, dict(zip(fleet.clusters, clients, strict=True)))]
+
+
+async def _connect(plan: Plan, name: str, namespace: str) -> Prometheus | Unreachable:
+    cluster = plan.clusters[name]
+    try:
+        return await Prometheus.connect(name, namespace, read_kubeconfig(cluster).path, cluster.context)
+    except Unreachable as error:
+        return error

@@ -1,0 +1,35 @@
+"""Names that several objects must agree on; each is decided here and nowhere else."""
+
+from enum import StrEnum
+
+
+class Tier(StrEnum):
+    """What a cluster's Prometheus is for."""
+
+    LEAF = "leaf"
+    REGIONAL = "regional"
+    GLOBAL = "global"
+    EDGE = "edge"
+
+
+PROJECT = "prometheus-fleet"
+PAGE_KEY = f"{PROJECT}:fleet"
+
+# The chart derives every other name from the release's; a release named after the chart keeps them short.
+RELEASE = "kube-prometheus-stack"
+PROMETHEUS = f"{RELEASE}-prometheus"
+
+GATEWAY = "prometheus-gateway"
+GATEWAY_CONTAINER = "gateway"
+GATEWAY_PORT = 9443
+
+FEDERATION_CREDENTIALS = "federation-credentials"
+REMOTE_WRITE_CREDENTIALS = "remote-write-credentials"
+
+PART_OF = "app.kubernetes.io/part-of"
+TIER_LABEL = f"{PROJECT}/tier"
+
+
+def object_labels(tier: Tier) -> dict[str, str]:
+    """Labels that every object of the fleet carries, whoever creates it."""
+    return {PART_OF: PROJECT, TIER_LABEL: tier.value}

@@ -1,0 +1,71 @@
+"""The stack output `fleet`, a contract that docs/outputs.md documents: what runs where and how it is joined."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+
+from fleet.duration import format_duration
+from fleet.names import PROMETHEUS, Tier
+from fleet.plan import ClusterPlan, Plan
+from fleet.rules import rule_groups
+
+_SEND_DELAY = timedelta(seconds=5)  # batchSendDeadline of a remote-write queue
+
+
+def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, object]:
+    """`gateway_urls` by cluster name; Outputs in the program."""
+    return {
+        "clusters": {
+            cluster.name: _cluster(cluster, gateway_urls.get(cluster.name)) for cluster in plan.clusters.values()
+        },
+        "federation": [
+            {
+                "parent": edge.parent,
+                "child": edge.child,
+                "job": edge.job,
+                "matches": list(edge.matches),
+                "interval": format_duration(edge.interval),
+                "metrics": list(_records(plan.clusters[edge.child])),
+                "labels": dict(edge.labels),
+                "fresh_within": _fresh_within(edge.interval, plan.clusters[edge.child]),
+            }
+            for edge in plan.federation
+        ],
+        "remote_write": [
+            {
+                "sender": edge.sender,
+                "receiver": edge.receiver,
+                "metrics": list(edge.keep),
+                "labels": dict(edge.labels),
+                "fresh_within": _fresh_within(_SEND_DELAY, plan.clusters[edge.sender]),
+            }
+            for edge in plan.remote_write
+        ],
+        "queries": {
+            cluster.name: query_path(cluster.namespace)
+            for cluster in plan.clusters.values()
+            if cluster.tier is not Tier.EDGE
+        },
+    }
+
+
+def query_path(namespace: str) -> str:
+    """Prometheus's HTTP API as a path of the cluster's API server, for those whom the API server lets in."""
+    return f"/api/v1/namespaces/{namespace}/services/{PROMETHEUS}:9090/proxy"
+
+
+def _records(cluster: ClusterPlan) -> Iterator[str]:
+    return (record for group in rule_groups(cluster) for record in group.records)
+
+
+def _fresh_within(transfer: timedelta, source: ClusterPlan) -> float:
+    """Seconds that the newest sample may be old: two rounds of everything on its way, for one may be missed."""
+    return 2 * (source.scrape_interval + source.rule_interval + transfer).total_seconds()
+
+
+def _cluster(cluster: ClusterPlan, gateway_url: object) -> dict[str, object]:
+    described: dict[str, object] = {"tier": cluster.tier.value, "namespace": cluster.namespace}
+    if cluster.region is not None:
+        described["region"] = cluster.region
+    if gateway_url is not None:
+        described["gateway"] = {"url": gateway_url}
+    return described

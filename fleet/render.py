@@ -1,0 +1,71 @@
+"""What would be deployed, as files: chart values and every other object, secrets by name only."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from fleet import manifests
+from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
+from fleet.manifests import Manifest
+from fleet.plan import ClusterPlan, Plan
+from fleet.rules import rule_groups
+from fleet.values import Child, Receiver, chart_values, password_key, username_key
+
+_SECRET = "(set by pulumi up)"  # noqa: S105 (it stands where a secret will)
+
+
+def render(plan: Plan) -> Mapping[Path, str]:
+    """Each file's text by its path, `CLUSTER/values.yaml` and `CLUSTER/KIND-NAME.yaml`; the same on every run."""
+    files: dict[Path, str] = {}
+    for cluster in plan.clusters.values():
+        folder = Path(cluster.name)
+        files[folder / "values.yaml"] = _yaml(rendered_values(plan, cluster))
+        for manifest in _manifests(plan, cluster):
+            name = f"{manifest['kind'].lower()}-{manifest['metadata']['name']}.yaml"
+            files[folder / name] = _yaml(manifest)
+    return files
+
+
+def rendered_values(plan: Plan, cluster: ClusterPlan) -> Mapping[str, object]:
+    children = [Child(edge, _address(plan.clusters[edge.child])) for edge in plan.federated_by(cluster.name)]
+    receivers = [
+        Receiver(edge, f"http://{_address(plan.clusters[edge.receiver])}/api/v1/write")
+        for edge in plan.written_by(cluster.name)
+    ]
+    return chart_values(cluster, children, receivers)
+
+
+def write(files: Mapping[Path, str], out: Path) -> None:
+    for path, text in files.items():
+        target = out / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+
+def _address(cluster: ClusterPlan) -> str:
+    """A LoadBalancer's address is known only after `up`."""
+    if cluster.gateway is None:
+        msg = f"{cluster.name} has no gateway"
+        raise ValueError(msg)
+    return f"{cluster.gateway.host or f'{cluster.name}.gateway.invalid'}:{cluster.gateway.port}"
+
+
+def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
+    yield manifests.namespace(cluster)
+    if cluster.gateway is not None:
+        yield manifests.gateway_service(cluster)
+        yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
+    if children := plan.federated_by(cluster.name):
+        yield manifests.federation_credentials(cluster, {edge.child: _SECRET for edge in children})
+    if writes := plan.written_by(cluster.name):
+        keys = (key(edge) for edge in writes for key in (username_key, password_key))
+        yield manifests.remote_write_credentials(cluster, dict.fromkeys(keys, _SECRET))
+    for group in rule_groups(cluster):
+        yield manifests.prometheus_rule(cluster, group)
+
+
+def _yaml(data: Mapping[str, object]) -> str:
+    # Through JSON: mappings and tuples of every kind become what YAML has.
+    return yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=True, width=120)

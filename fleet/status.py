@@ -1,0 +1,156 @@
+"""What works: each edge of the fleet, judged by what has arrived at its upper end."""
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel
+
+from fleet.prometheus import Prometheus, Unreachable
+
+
+class _Arrivals(BaseModel):
+    metrics: list[str]
+    labels: dict[str, str]
+    fresh_within: float
+
+
+class FederationOutput(_Arrivals):
+    parent: str
+    child: str
+    job: str
+
+
+class RemoteWriteOutput(_Arrivals):
+    sender: str
+    receiver: str
+
+
+class ClusterOutput(BaseModel):
+    namespace: str
+
+
+class FleetOutput(BaseModel):
+    """What this module needs of stack output `fleet` (docs/outputs.md)."""
+
+    clusters: dict[str, ClusterOutput]
+    federation: list[FederationOutput]
+    remote_write: list[RemoteWriteOutput]
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeStatus:
+    kind: Literal["federation", "remote write"]
+    lower: str
+    upper: str
+    fault: str | None
+    """Why no fresh samples arrive; None where they do."""
+    samples: float | None
+    """Per scrape for federation, per second for remote write."""
+    age: float | None
+    """Seconds since the newest sample that arrived."""
+
+
+async def edge_statuses(fleet: FleetOutput, clients: Mapping[str, Prometheus | Unreachable]) -> Sequence[EdgeStatus]:
+    """Every edge of the fleet; `clients` by cluster name."""
+    return await asyncio.gather(
+        *(_federation(edge, clients) for edge in fleet.federation),
+        *(_remote_write(edge, clients) for edge in fleet.remote_write),
+    )
+
+
+async def _federation(edge: FederationOutput, clients: Mapping[str, Prometheus | Unreachable]) -> EdgeStatus:
+    samples = age = None
+    try:
+        parent = _reachable(clients[edge.parent])
+        samples = await _single(parent, f'sum(scrape_samples_post_metric_relabeling{{job="{edge.job}"}})')
+        age = await _age(parent, edge)
+        fault = await _federation_fault(parent, edge, samples, age)
+    except Unreachable as error:
+        fault = f"unreachable: {error}"
+    return EdgeStatus("federation", edge.child, edge.parent, fault, samples, age)
+
+
+async def _federation_fault(
+    parent: Prometheus, edge: FederationOutput, samples: float | None, age: float | None
+) -> str | None:
+    targets = await parent.targets(edge.job)
+    if not targets:
+        return f"{edge.parent} has no target for it"
+    failed = next((target for target in targets if target.health == "down"), None)
+    if failed is not None:
+        return _explain(failed.lastError)
+    if samples is None:
+        return "not scraped yet"
+    if not samples:
+        return "no match: the child serves nothing that the match asks for"
+    return _staleness(edge, age)
+
+
+async def _remote_write(edge: RemoteWriteOutput, clients: Mapping[str, Prometheus | Unreachable]) -> EdgeStatus:
+    rate = age = None
+    try:
+        receiver = _reachable(clients[edge.receiver])
+        names = "|".join(edge.metrics)
+        arrived = f'{{__name__=~"{names}",{_matchers(edge.labels)}}}'
+        rate = await _single(receiver, f"sum(count_over_time({arrived}[1m])) / 60")
+        age = await _age(receiver, edge)
+        fault = _staleness(edge, age)
+    except Unreachable as error:
+        fault = f"unreachable: {error}"
+    else:
+        if fault is not None:
+            fault = await _sender_fault(clients[edge.sender]) or fault
+    return EdgeStatus("remote write", edge.sender, edge.receiver, fault, rate, age)
+
+
+async def _sender_fault(sender: Prometheus | Unreachable) -> str | None:
+    """An agent answers no queries: what it last failed at stands in its log."""
+    try:
+        lines = await _reachable(sender).log(lines=200)
+    except Unreachable as error:
+        return f"unreachable: {error}"
+    errors = [line for line in lines if "remote" in line and "err=" in line]
+    return _explain(errors[-1].split("err=", 1)[1].strip('"')) if errors else None
+
+
+def _reachable(client: Prometheus | Unreachable) -> Prometheus:
+    if isinstance(client, Unreachable):
+        raise client
+    return client
+
+
+def _explain(error: str) -> str:
+    if status := re.search(r"\b(401|403|404)\b", error):
+        meaning = {"401": "wrong credential", "403": "forbidden", "404": "the gateway has no such path"}
+        return f"{status[0]}: {meaning[status[0]]}"
+    if re.search(r"refused|no route|deadline exceeded|i/o timeout|unreachable|EOF|reset", error):
+        return f"unreachable: {error}"
+    return error
+
+
+def _staleness(edge: _Arrivals, age: float | None) -> str | None:
+    if age is None:
+        return "no samples have arrived"
+    if age > edge.fresh_within:
+        return f"stale: newest sample is {age:.0f} s old, fresh means {edge.fresh_within:.0f} s"
+    return None
+
+
+async def _age(client: Prometheus, edge: _Arrivals) -> float | None:
+    # timestamp() drops the metric's name, so that a match over several names would collide with itself.
+    each = (
+        f'label_replace(max(timestamp({{__name__="{name}",{_matchers(edge.labels)}}})), "of", "{name}", "", "")'
+        for name in edge.metrics
+    )
+    return await _single(client, f"min(time() - ({' or '.join(each)}))")
+
+
+async def _single(client: Prometheus, promql: str) -> float | None:
+    return next((series.value[1] for series in await client.query(promql)), None)
+
+
+def _matchers(labels: Mapping[str, str]) -> str:
+    return ",".join(f'{name}="{value}"' for name, value in labels.items())

@@ -1,0 +1,153 @@
+"""Chart values per tier, as a plain nested dict whose leaves may be anything (Outputs in the program).
+
+One place decides what each tier runs. A page's own values come on top.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from fleet import gateway
+from fleet.duration import format_duration
+from fleet.names import FEDERATION_CREDENTIALS, RELEASE, REMOTE_WRITE_CREDENTIALS, Tier, object_labels
+from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge
+from fleet.scrape import annotated_pods_job, federation_job
+
+Values = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A federation edge seen by its parent, with the address of the child's gateway, `host:port`."""
+
+    edge: FederationEdge
+    address: object
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A remote-write edge seen by its sender, with the receiver's URL."""
+
+    edge: RemoteWriteEdge
+    url: object
+
+
+def merge(below: Mapping[str, object], above: Mapping[str, object]) -> Values:
+    """`above` on top of `below`, as Helm does it: maps merge, everything else replaces."""
+    merged: Values = dict(below)
+    for key, value in above.items():
+        beneath = merged.get(key)
+        if isinstance(beneath, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge(cast("Values", beneath), cast("Values", value))
+        else:
+            merged[key] = value
+    return merged
+
+
+def chart_values(cluster: ClusterPlan, children: Sequence[Child] = (), receivers: Sequence[Receiver] = ()) -> Values:
+    """Everything that the chart is told about `cluster`."""
+    layers: list[Mapping[str, object]] = [
+        _common(cluster),
+        _exporters(cluster),
+        {"prometheus": {"prometheusSpec": _prometheus_spec(cluster, children, receivers)}},
+        *cluster.overlays,
+    ]
+    values: Values = {}
+    for layer in layers:
+        values = merge(values, layer)
+    return values
+
+
+def _common(cluster: ClusterPlan) -> Values:
+    return {
+        "fullnameOverride": RELEASE,
+        "commonLabels": object_labels(cluster.tier),
+        "alertmanager": {"enabled": False},
+        "grafana": {"enabled": False},
+        "defaultRules": {"create": False},
+        # Managed control planes hide these; where they can be reached, a page turns them on.
+        **{
+            component: {"enabled": False}
+            for component in ("kubeControllerManager", "kubeEtcd", "kubeProxy", "kubeScheduler")
+        },
+        "prometheus": {"agentMode": cluster.tier is Tier.EDGE},
+    }
+
+
+def _exporters(cluster: ClusterPlan) -> Values:
+    """Leaves watch their own cluster; the tiers above watch the leaves, and edges only what asks for it."""
+    is_leaf = cluster.tier is Tier.LEAF
+    return {
+        "kubeStateMetrics": {"enabled": is_leaf},
+        "nodeExporter": {"enabled": is_leaf},
+        "kubelet": {"enabled": is_leaf},
+        "kubeApiServer": {"enabled": False},
+        "coreDns": {"enabled": False},
+        "prometheus-node-exporter": {
+            "prometheus": {
+                "monitor": {
+                    # node-exporter does not know which node it runs on, and `instance` is an address.
+                    "relabelings": [
+                        {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"},
+                    ]
+                }
+            }
+        },
+    }
+
+
+def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers: Sequence[Receiver]) -> Values:
+    spec: Values = {
+        "externalLabels": dict(cluster.external_labels),
+        # The operator's own `prometheus` and `prometheus_replica` would travel up on every series.
+        "prometheusExternalLabelNameClear": True,
+        "replicaExternalLabelNameClear": True,
+        "scrapeInterval": format_duration(cluster.scrape_interval),
+        # Objects of other releases and teams count as well, not only those with this release's label.
+        **{
+            f"{kind}SelectorNilUsesHelmValues": False
+            for kind in ("podMonitor", "probe", "rule", "scrapeConfig", "serviceMonitor")
+        },
+    }
+    jobs = [federation_job(child.edge, child.address) for child in children]
+    if cluster.tier is Tier.EDGE:
+        jobs.append(annotated_pods_job())
+    else:
+        spec["evaluationInterval"] = format_duration(cluster.rule_interval)
+    if jobs:
+        spec["additionalScrapeConfigs"] = jobs
+    if children:
+        spec["secrets"] = [FEDERATION_CREDENTIALS]
+    if receivers:
+        spec["remoteWrite"] = [_remote_write(receiver) for receiver in receivers]
+    if cluster.receives_edges:
+        spec["enableRemoteWriteReceiver"] = True
+    if cluster.gateway is not None:
+        spec["containers"] = [gateway.container()]
+        spec["volumes"] = [gateway.volume()]
+    return spec
+
+
+def _remote_write(receiver: Receiver) -> Values:
+    edge = receiver.edge
+    credential = {"name": REMOTE_WRITE_CREDENTIALS}
+    return {
+        "name": edge.receiver,
+        "url": receiver.url,
+        "basicAuth": {
+            "username": {**credential, "key": username_key(edge)},
+            "password": {**credential, "key": password_key(edge)},
+        },
+        "writeRelabelConfigs": [
+            {"action": "keep", "sourceLabels": ["__name__"], "regex": "|".join(edge.keep)},
+            *({"targetLabel": label, "replacement": value} for label, value in edge.labels.items()),
+        ],
+    }
+
+
+def username_key(edge: RemoteWriteEdge) -> str:
+    return f"{edge.receiver}.username"
+
+
+def password_key(edge: RemoteWriteEdge) -> str:
+    return f"{edge.receiver}.password"

@@ -1,0 +1,3 @@
+module prometheus-fleet/apps
+
+go 1.26

@@ -1,0 +1,117 @@
+"""`make demo`: from nothing to samples at the top, and again without a change."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+
+from fleet.live import live_statuses, stack_output
+from fleet.names import Tier
+from fleet.outputs import query_path
+from fleet.plan import Plan
+from fleet.status import EdgeStatus
+from fleet.tables import status_table
+from local import chart_assembly, environment, golang, plugins, stack, toolchain
+from local.clusters import LocalFleet
+from local.debian import ensure_debian_packages
+from local.environment import CHECKOUT, LOCAL, STACK, Chart
+from local.errors import LocalError
+from local.images import archive
+from local.page import local_plan
+from local.progress import step
+from local.rendering import image_references
+
+DATA_SECONDS = 180
+"""Within which samples must be at the top once everything is deployed."""
+
+
+def demo(chart: Chart | None) -> None:
+    """Raises LocalError or FleetError with what is wrong and what to do; the next run goes on from there."""
+    ensure_debian_packages()
+    tools, pulumi = toolchain.ensure(), toolchain.pulumi_bin()
+    plan = local_plan(chart)
+    # The clusters start while what goes into them is prepared.
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(LocalFleet(LOCAL, tools).up, list(plan.clusters))
+        _prepare(plan, chart, tools, pulumi)
+        images = _pack(plan, tools)
+        clusters = starting.result()
+        with step("import the images"):
+            list(pool.map(lambda cluster: cluster.import_images(images[cluster.node.name]), clusters))
+    _watched_services("workload.yaml", plan, Tier.LEAF, Tier.EDGE)
+    stack.deploy()
+    _watched_services("workload.monitor.yaml", plan, Tier.LEAF)
+    statuses = _wait_for_data(plan)
+    Console().print(status_table(statuses), _how_to_look_around(plan))
+
+
+def _prepare(plan: Plan, chart: Chart | None, tools: Path, pulumi: Path | None) -> None:
+    LOCAL.mkdir(exist_ok=True)
+    clusters = list(plan.clusters)
+    found = environment.variables(tools=tools, pulumi=pulumi, standins=None, clusters=clusters, chart=chart)
+    environment.enter(found)
+    with step("choose the provider plugins"):
+        standins = plugins.standins()
+    found = environment.variables(tools=tools, pulumi=pulumi, standins=standins, clusters=clusters, chart=chart)
+    environment.enter(found)
+    environment.write(found)
+    if chart is None:
+        with step("assemble the small chart"):
+            crds = chart_assembly.operator_crds(golang.find(), CHECKOUT / "local" / "tools" / "operator")
+            chart_assembly.assemble(CHECKOUT / "local" / "chart", crds, LOCAL / "chart")
+
+
+def _pack(plan: Plan, tools: Path) -> Mapping[str, Path]:
+    """An archive by cluster, with every image that its chart and services ask for."""
+    with step("render the chart for every cluster"):
+        references = image_references(plan, toolchain.version("kubectl"))
+    return {name: archive({*references[name], *_WORKLOAD_IMAGES}, tools) for name in plan.clusters}
+
+
+_WORKLOAD_IMAGES = ("docker.io/prometheus-fleet/demo-app:dev",)
+
+
+def _watched_services(manifest: str, plan: Plan, *tiers: Tier) -> None:
+    with step(f"apply {manifest}"):
+        for cluster in (cluster for tier in tiers for cluster in plan.tier(tier)):
+            path = CHECKOUT / "local" / manifest
+            command = ["kubectl", "--context", cluster.name, "apply", "--server-side", "--filename", str(path)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise LocalError(f"{manifest} cannot be applied to {cluster.name}:\n{done.stderr.strip()}")
+
+
+def _wait_for_data(plan: Plan) -> list[EdgeStatus]:
+    deadline = time.monotonic() + DATA_SECONDS
+    fleet = stack_output(STACK)
+    with step("wait for samples at the top"):
+        while True:
+            statuses = asyncio.run(live_statuses(plan, fleet))
+            faulty = [each for each in statuses if each.fault]
+            if not faulty:
+                return statuses
+            if time.monotonic() > deadline:
+                raise LocalError(
+                    "\n".join(f"{each.lower} → {each.upper}: {each.fault}" for each in faulty)
+                    + f"\nThis is how it stands after {DATA_SECONDS} s. `make status` asks again; "
+                    "`make down` takes everything away."
+                )
+            time.sleep(1)  # what is waited for happens inside Prometheus, which tells nobody
+
+
+def _how_to_look_around(plan: Plan) -> str:
+    (hub,) = plan.tier(Tier.GLOBAL)
+    query = f"{query_path(hub.namespace)}/api/v1/query?query=region:cluster_namespace_cpu:sum"
+    return f"""
+Look around:
+  . .local/env                                     # PATH, kubeconfigs, Pulumi's backend
+  kubectl --context {hub.name} -n {hub.namespace} get pods
+  kubectl --context {hub.name} get --raw '{query}'
+  pulumi stack --stack {STACK}
+  make status                                      # every edge of the fleet
+  make down                                        # take everything away
+"""

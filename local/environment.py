@@ -1,0 +1,65 @@
+"""The variables under which everything of the local fleet runs; `.local/env` gives them to a shell."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parent.parent
+LOCAL = CHECKOUT / ".local"
+STACK = "dev"
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What the user asked for in place of the stack's own chart."""
+
+    source: str
+    version: str | None
+
+
+def variables(
+    *, tools: Path, pulumi: Path | None, standins: Path | None, clusters: Sequence[str], chart: Chart | None
+) -> dict[str, str]:
+    """`pulumi` is the folder of the built CLI, `standins` that of plugins; None where the official ones serve.
+
+    Stand-ins come last on PATH: a plugin on PATH shadows every other.
+    """
+    before = [folder for folder in (CHECKOUT / ".venv" / "bin", pulumi, tools) if folder is not None]
+    after = [standins] if standins is not None else []
+    backend = LOCAL / "pulumi"
+    # By the clusters' names as contexts, so that `kubectl --context eu-1` works.
+    kubeconfigs = os.pathsep.join(str(kubeconfig(name)) for name in clusters)
+    found = {
+        "PATH": os.pathsep.join([*map(str, before), "$PATH", *map(str, after)]),
+        "KUBECONFIG": kubeconfigs,
+        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(CHECKOUT / "local" / "dev.passphrase"),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+    if chart is not None:
+        found["FLEET_CHART"] = chart.source
+        found["FLEET_CHART_VERSION"] = chart.version or ""
+    return found
+
+
+def kubeconfig(cluster: str) -> Path:
+    return LOCAL / "kubeconfigs" / f"{cluster}.yaml"
+
+
+def enter(found: Mapping[str, str]) -> None:
+    """Gives the variables to this process and to all that it starts."""
+    path = found["PATH"].replace("$PATH", os.environ.get("PATH", ""))
+    os.environ.update({**found, "PATH": path})
+
+
+def write(found: Mapping[str, str]) -> None:
+    """`.local/env`, to be read by a shell with `.`: it names files that hold secrets, and holds none."""
+    lines = (f"export {name}={_quote(value)}\n" for name, value in found.items())
+    (LOCAL / "env").write_text("".join(lines))
+
+
+def _quote(value: str) -> str:
+    """In double quotes, within which a shell still expands $PATH."""
+    escaped = "".join(f"\\{letter}" if letter in '"`\\' else letter for letter in value)
+    return f'"{escaped}"'

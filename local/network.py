@@ -1,0 +1,159 @@
+"""The bridge that joins the local clusters with this machine, and each cluster's cable to it.
+
+The host needs no firewall rule, route or forwarding of its own: it is a neighbour of the nodes on the bridge.
+"""
+
+import hashlib
+import ipaddress
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import NotRequired, TypedDict, cast
+
+from local.errors import LocalError
+
+BRIDGE = "fleet0"
+SUBNET = ipaddress.IPv4Network("172.30.0.0/16")
+HOST_ADDRESS = SUBNET[1]
+MOST_NODES = 254
+
+
+class _Link(TypedDict):
+    ifname: str
+    address: NotRequired[str]
+    ifalias: NotRequired[str]
+    master: NotRequired[str]
+
+
+class _Address(TypedDict):
+    local: str
+    prefixlen: int
+
+
+class _Interface(TypedDict):
+    ifname: str
+    addr_info: list[_Address]
+
+
+class _Route(TypedDict):
+    dst: str
+    dev: str
+
+
+def node_address(number: int) -> str:
+    """Address of the fleet's `number`th node, counted from 1."""
+    if not 1 <= number <= MOST_NODES:
+        raise LocalError(f"The local fleet has room for {MOST_NODES} clusters; number {number} is outside.")
+    return str(SUBNET[number * 256 + 2])
+
+
+def ensure_bridge(owner: Path) -> None:
+    """Make the bridge exist as `owner`'s (a checkout's `.local`), or raise `LocalError` about who uses it.
+
+    The bridge's hardware address says whose it is, as nothing else can be set in the same step that makes it:
+    a kill between two steps must not leave a bridge that nobody owns.
+    """
+    steps = [
+        f"link set dev {BRIDGE} alias {owner}",
+        f"address replace {HOST_ADDRESS}/{SUBNET.prefixlen} dev {BRIDGE}",
+        f"link set dev {BRIDGE} up",
+    ]
+    bridge = _bridge()
+    if bridge is None:
+        _check_range_is_free()
+        steps.insert(0, f"link add name {BRIDGE} address {_hardware_address(owner)} type bridge")
+    elif not _owned(bridge, owner):
+        holder = bridge.get("ifalias")
+        raise LocalError(
+            f"Network interface {BRIDGE} belongs to the local fleet in {holder}: run `make down` there"
+            f" (or, if that folder is gone, `ip link delete {BRIDGE}`)."
+            if holder
+            else f"A network interface {BRIDGE} exists that this project did not make:"
+            f" rename it or remove it with `ip link delete {BRIDGE}`."
+        )
+    _ip("-batch", "-", commands=steps)
+
+
+def attach(number: int, process: int) -> None:
+    """Join the network namespace of `process` to the bridge: `eth0` inside, `fleet-NUMBER` outside."""
+    cable = f"fleet-{number}"
+    if any(link["ifname"] == cable for link in _cables()):  # the kernel has not yet let go of the last one's
+        _ip("link", "delete", "dev", cable, missing_ok=True)
+    _ip(
+        "link",
+        "add",
+        "name",
+        cable,
+        "master",
+        BRIDGE,
+        "up",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "eth0",
+        "netns",
+        str(process),
+    )
+
+
+def remove(owner: Path) -> None:
+    """Remove what `owner` has of bridge and cables; another's are left alone."""
+    bridge = _bridge()
+    if bridge is None or not _owned(bridge, owner):
+        return
+    for link in _cables():
+        _ip("link", "delete", "dev", link["ifname"], missing_ok=True)
+    _ip("link", "delete", "dev", BRIDGE)
+
+
+def _hardware_address(owner: Path) -> str:
+    locally_administered = "02"
+    digest = hashlib.sha256(str(owner).encode()).digest()
+    return ":".join([locally_administered, *(f"{byte:02x}" for byte in digest[:5])])
+
+
+def _owned(bridge: _Link, owner: Path) -> bool:
+    return bridge.get("address") == _hardware_address(owner)
+
+
+def _bridge() -> _Link | None:
+    return next((link for link in _links() if link["ifname"] == BRIDGE), None)
+
+
+def _cables() -> list[_Link]:
+    return [link for link in _links() if link.get("master") == BRIDGE and re.fullmatch(r"fleet-\d+", link["ifname"])]
+
+
+def _links() -> list[_Link]:
+    return cast("list[_Link]", json.loads(_ip("-json", "link", "show")))
+
+
+def _check_range_is_free() -> None:
+    interfaces = cast("list[_Interface]", json.loads(_ip("-json", "-4", "address", "show")))
+    routes = cast("list[_Route]", json.loads(_ip("-json", "-4", "route", "show", "table", "main")))
+    users = [
+        (interface["ifname"], f"{address['local']}/{address['prefixlen']}")
+        for interface in interfaces
+        for address in interface.get("addr_info", [])
+    ] + [(route.get("dev", "no interface"), route["dst"]) for route in routes if route["dst"] != "default"]
+    for interface, used in users:
+        if ipaddress.IPv4Interface(used).network.overlaps(SUBNET):
+            raise LocalError(
+                f"The local fleet needs the address range {SUBNET}, but {interface} uses {used}:"
+                f" see `ip address show` and `ip route show`, and remove it or give it another range."
+            )
+
+
+def _ip(*arguments: str, commands: list[str] | None = None, missing_ok: bool = False) -> str:
+    result = subprocess.run(
+        ["ip", *arguments],
+        input="\n".join(commands) if commands else None,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode and not (missing_ok and "Cannot find device" in result.stderr):
+        raise LocalError(f"`ip {' '.join(commands or arguments)}` failed: {result.stderr.strip()}")
+    return result.stdout

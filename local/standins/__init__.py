@@ -1,0 +1,1 @@
+"""Stand-ins for the official provider plugins, used only on machines that cannot download those."""

@@ -1,0 +1,1 @@
+"""Stand-in for the `kubernetes` plugin: typed objects, custom resources and Helm releases."""

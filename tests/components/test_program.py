@@ -1,0 +1,119 @@
+"""The whole program on mocks: what is registered, on which provider, in which order. Mocks prove wiring alone."""
+
+import asyncio
+import json
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pulumi
+import pulumi.runtime.settings
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+RELEASE = "kubernetes:helm.sh/v3:Release"
+
+
+class Recorder(pulumi.runtime.Mocks):
+    def __init__(self) -> None:
+        self.resources: dict[str, pulumi.runtime.MockResourceArgs] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, object]]:
+        if not args.typ.startswith("prometheus-fleet:"):
+            self.resources[args.name] = args
+        outputs = dict(args.inputs)
+        if args.typ == "random:index/randomPassword:RandomPassword":
+            outputs |= {"result": f"password of {args.name}", "bcryptHash": f"$2b$10$hash-of-{args.name}"}
+        return args.name, outputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, object]:
+        raise AssertionError(f"the program calls {args.token}")
+
+    def named(self, name: str) -> pulumi.runtime.MockResourceArgs:
+        return self.resources[name]
+
+    def secret_data(self, name: str) -> dict[str, str]:
+        """The data of a Secret, which must have been marked as secret: then it comes wrapped."""
+        return self.named(name).inputs["stringData"]["value"]
+
+    def releases(self) -> dict[str, pulumi.runtime.MockResourceArgs]:
+        return {name: args for name, args in self.resources.items() if args.typ == RELEASE}
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    """Stack dev's page, with kubeconfigs that exist."""
+    page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
+    kubeconfigs = tmp_path / ".local" / "kubeconfigs"
+    kubeconfigs.mkdir(parents=True)
+    for name in page["clusters"]:
+        (kubeconfigs / f"{name}.yaml").write_text(f"kubeconfig of {name}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FLEET_CHART", raising=False)
+    recorder = Recorder()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    pulumi.runtime.set_mocks(recorder, project="prometheus-fleet", stack="dev")
+    pulumi.runtime.set_all_config({"prometheus-fleet:fleet": json.dumps(page)})
+
+    def run() -> None:
+        runpy.run_path(str(ROOT / "__main__.py"))
+
+    loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(run))
+    yield recorder
+    loop.close()
+
+
+def test_every_cluster_gets_one_release_on_its_own_provider(program: Recorder) -> None:
+    assert {name: args.provider.rsplit("::", 2)[1] for name, args in program.releases().items()} == {
+        f"{name}-release": name for name in ("eu-1", "eu-2", "eu", "hub", "shop-1")
+    }
+
+
+def test_every_kubernetes_object_is_on_the_provider_of_its_cluster(program: Recorder) -> None:
+    objects = [args for args in program.resources.values() if args.typ.startswith("kubernetes:")]
+    for args in objects:
+        provider = args.provider.rsplit("::", 2)[1]
+        assert args.name == provider or args.name.startswith(f"{provider}-"), args.name
+    assert {"eu-1-gateway-accounts", "hub-gateway-service", "shop-1-remote-write-credentials"} <= {
+        args.name for args in objects
+    }
+
+
+def test_every_edge_has_a_password_of_its_own(program: Recorder) -> None:
+    passwords = [name for name, args in program.resources.items() if args.typ.startswith("random:")]
+    assert sorted(passwords) == [
+        "eu-federates-eu-1",
+        "eu-federates-eu-2",
+        "hub-federates-eu",
+        "shop-1-writes-hub",
+    ]
+
+
+def test_no_secret_is_in_the_values_of_a_release(program: Recorder) -> None:
+    assert program.releases()
+    for args in program.releases().values():
+        text = json.dumps(args.inputs)
+        assert "password of" not in text
+        assert "hash-of" not in text
+
+
+def test_a_gateway_accepts_its_callers_and_nobody_else(program: Recorder) -> None:
+    def accounts(cluster: str) -> str:
+        return program.secret_data(f"{cluster}-gateway-accounts")["auth"]
+
+    assert accounts("eu-1") == "eu:$2b$10$hash-of-eu-federates-eu-1\n"
+    assert accounts("eu") == "hub:$2b$10$hash-of-hub-federates-eu\n"
+    assert accounts("hub") == "shop-1:$2b$10$hash-of-shop-1-writes-hub\n"
+
+
+def test_a_parent_holds_one_password_for_each_child(program: Recorder) -> None:
+    assert program.secret_data("eu-federation-credentials") == {
+        "eu-1": "password of eu-federates-eu-1",
+        "eu-2": "password of eu-federates-eu-2",
+    }
+
+
+def test_kubeconfigs_reach_their_provider(program: Recorder) -> None:
+    assert program.named("eu-1").inputs["kubeconfig"]["value"] == "kubeconfig of eu-1"

@@ -1,0 +1,23 @@
+"""Fixtures: one API server for all tests here, and a Pulumi project per test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from api_server import ApiServer, api_server
+from pulumi_project import Project
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cluster: needs the built Kubernetes binaries and the pulumi CLI on PATH")
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture
+def project(cluster: ApiServer, tmp_path: Path) -> Project:
+    return Project(cluster, tmp_path)

@@ -1,0 +1,47 @@
+"""Every recording rule, evaluated by Prometheus's own engine on series that are known to be hard."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fleet.plan import Plan
+from fleet.rules import cluster_rules, rule_groups
+from local import toolchain
+
+HERE = Path(__file__).parent
+CASES = sorted(HERE.glob("*.test.yaml"))
+
+
+@pytest.fixture(scope="module")
+def promtool() -> Path:
+    return toolchain.ensure(["promtool"]) / "promtool"
+
+
+@pytest.fixture
+def rendered(dev: Plan, tmp_path: Path) -> Path:
+    for name, cluster in {"cluster": "eu-1", "region": "eu"}.items():
+        groups = [group.spec() for group in rule_groups(dev.clusters[cluster])]
+        (tmp_path / f"{name}.rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
+    return tmp_path
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_rules_compute_what_they_say(case: Path, rendered: Path, promtool: Path) -> None:
+    (rendered / case.name).write_text(case.read_text())
+    done = subprocess.run(
+        [promtool, "test", "rules", case.name], cwd=rendered, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rendered_rules_pass_promtools_lint(rendered: Path, promtool: Path) -> None:
+    command = [promtool, "check", "rules", "--lint=all", "--lint-fatal", "cluster.rules.yaml", "region.rules.yaml"]
+    done = subprocess.run(command, cwd=rendered, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_rule_is_named_in_a_test() -> None:
+    text = "".join(case.read_text() for case in CASES)
+    assert [rule.record for rule in cluster_rules() if f"expr: {rule.record}" not in text] == []
