@@ -1,6 +1,7 @@
 """A cluster's Prometheus, asked through its API server: whoever may use the kubeconfig may ask."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ class Prometheus:
     @classmethod
     async def connect(cls, cluster: str, namespace: str, kubeconfig: Path, context: str | None) -> Self:
         """Raises Unreachable where the API server does not answer."""
+        # kr8s warns of servers newer than itself; nothing that is used here changes between versions.
+        warnings.filterwarnings("ignore", message="Kubernetes version .* is not supported", module="kr8s")
         try:
             api = await kr8s.asyncio.api(kubeconfig=str(kubeconfig), context=context)
         except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError) as error:

@@ -9,6 +9,9 @@ from fleet.plan import Plan
 from fleet.status import EdgeStatus
 
 
+_MANY = 10  # samples, from which on fractions of one tell nothing
+
+
 def topology_table(plan: Plan) -> Table:
     table = Table(title=f"{len(plan.clusters)} clusters, {len(plan.edges)} edges", title_justify="left")
     for column in ("from", "to", "by", "what", "every"):
@@ -26,7 +29,7 @@ def status_table(statuses: Sequence[EdgeStatus]) -> Table:
         table.add_column(column, overflow="fold")
     for each in statuses:
         unit = "per scrape" if each.kind == "federation" else "per second"
-        samples = "-" if each.samples is None else f"{each.samples:.0f} {unit}"
+        samples = "-" if each.samples is None else f"{each.samples:.{0 if each.samples >= _MANY else 1}f} {unit}"
         age = "-" if each.age is None else f"{each.age:.1f} s ago"
         table.add_row(f"{each.lower} → {each.upper}", each.kind, each.fault or "ok", samples, age)
     return table

@@ -46,7 +46,8 @@ def demo(chart: Chart | None) -> None:
     stack.deploy()
     _watched_services("workload.monitor.yaml", plan, Tier.LEAF)
     statuses = _wait_for_data(plan)
-    Console().print(status_table(statuses), _how_to_look_around(plan))
+    Console().print(status_table(statuses))
+    print(_how_to_look_around(plan))
 
 
 def _prepare(plan: Plan, chart: Chart | None, tools: Path, pulumi: Path | None) -> None:

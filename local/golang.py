@@ -84,7 +84,7 @@ class Go:
 
     def _command(self, *arguments: str) -> list[str]:
         # A `go` whose caller was killed must not go on building; setpriv is util-linux, so Linux only.
-        leash = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []
+        leash = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         return [*leash, self.program, *arguments]
 
 

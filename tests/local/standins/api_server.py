@@ -6,6 +6,7 @@ import datetime
 import ipaddress
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -176,9 +177,8 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
 
 
 def wait_until_up(cluster: ApiServer, folder: Path) -> None:
-    transport = httpx.HTTPTransport(verify=str(folder / "ca.crt"), retries=0)
     deadline = time.monotonic() + START_SECONDS
-    with httpx.Client(transport=transport) as client:
+    with httpx.Client(verify=ssl.create_default_context(cafile=folder / "ca.crt")) as client:
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.HTTPError):
                 # Anonymous requests may read /readyz; it answers once RBAC is set up.

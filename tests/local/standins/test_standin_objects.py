@@ -29,7 +29,12 @@ def config_map(name: str, **data: str) -> k8s.core.v1.ConfigMapInitArgs:
 def deployment(name: str, replicas: int, options: pulumi.ResourceOptions, **annotations: str) -> k8s.apps.v1.Deployment:
     labels = {"app": name}
     resources = {"requests": {"cpu": "0.5", "memory": "1024Mi"}}
-    container = {"name": "main", "image": "none.invalid/none:1", "resources": resources, "ports": [{"containerPort": 80}]}
+    container = {
+        "name": "main",
+        "image": "none.invalid/none:1",
+        "resources": resources,
+        "ports": [{"containerPort": 80}],
+    }
     return k8s.apps.v1.Deployment(
         name,
         metadata={"name": name, "namespace": "default", "annotations": annotations},
@@ -46,21 +51,21 @@ def test_an_object_is_created_updated_in_place_and_deleted(project: Project) -> 
     word = "one"
 
     def program(options: pulumi.ResourceOptions) -> None:
-        metadata = {"name": "account", "namespace": "default", "labels": {"word": word}}
-        made = k8s.core.v1.ServiceAccount("account", metadata=metadata, opts=options)
+        metadata = {"name": "worker", "namespace": "default", "labels": {"word": word}}
+        made = k8s.core.v1.ServiceAccount("worker", metadata=metadata, opts=options)
         pulumi.export("uid", made.metadata.uid)
 
     assert project.preview(program)["create"] == 3
     assert project.up(program)["create"] == 3
-    uid = project.live("serviceaccount", "account")["metadata"]["uid"]
+    uid = project.live("serviceaccount", "worker")["metadata"]["uid"]
     assert project.up(program) == {"same": 3}
     word = "two"
     assert project.up(program) == {"same": 2, "update": 1}
-    live = project.live("serviceaccount", "account")
+    live = project.live("serviceaccount", "worker")
     assert live["metadata"]["labels"] == {"word": "two"}
     assert live["metadata"]["uid"] == uid
     assert project.destroy()["delete"] == 3
-    assert "account" not in project.cluster.kubectl("get", "serviceaccount", "-o", "name")
+    assert "worker" not in project.cluster.kubectl("get", "serviceaccount", "-o", "name")
     until(lambda: not project.processes("standins"), "the plugins to end")
 
 
@@ -164,7 +169,9 @@ def test_a_field_that_somebody_else_owns_is_not_taken_silently(project: Project)
         k8s.core.v1.ServiceAccount("shared", metadata=metadata, opts=options)
 
     project.up(program)
-    project.cluster.kubectl("label", "--field-manager=somebody", "--overwrite", "serviceaccount", "shared", "word=theirs")
+    project.cluster.kubectl(
+        "label", "--field-manager=somebody", "--overwrite", "serviceaccount", "shared", "word=theirs"
+    )
     project.refresh()
     said = project.fails(program)
     assert "others own fields" in said
@@ -176,9 +183,13 @@ def test_a_field_that_somebody_else_owns_is_not_taken_silently(project: Project)
 def test_secrets_stay_secret_in_state_and_output(project: Project) -> None:
     def program(options: pulumi.ResourceOptions) -> None:
         place = {"namespace": "default"}
-        k8s.core.v1.Secret("plain", metadata={"name": "plain", **place}, string_data={"key": "hidden-word"}, opts=options)
+        k8s.core.v1.Secret(
+            "plain", metadata={"name": "plain", **place}, string_data={"key": "hidden-word"}, opts=options
+        )
         label = pulumi.Output.secret("secret-label")
-        k8s.core.v1.ServiceAccount("labelled", metadata={"name": "labelled", "labels": {"word": label}, **place}, opts=options)
+        k8s.core.v1.ServiceAccount(
+            "labelled", metadata={"name": "labelled", "labels": {"word": label}, **place}, opts=options
+        )
 
     project.up(program)
     for word in ("hidden-word", "aGlkZGVuLXdvcmQ", "secret-label"):

@@ -1,0 +1,300 @@
+"""What `make demo` promises, asked of the live fleet: values, not mere presence."""
+
+import base64
+import itertools
+import json
+import re
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import ROOT, Fleet, make
+from kubectl import api, by_label, eventually, kubectl, objects, query, raw_samples
+
+from fleet.names import PART_OF, PROJECT, TIER_LABEL
+from fleet.plan import Plan
+from fleet.rules import cluster_rules, region_rules
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600), pytest.mark.usefixtures("fleet")]
+
+LEAVES = ("eu-1", "eu-2")
+GATEWAYS = {"eu-1": "172.30.1.2", "eu-2": "172.30.2.2", "eu": "172.30.3.2", "hub": "172.30.4.2"}
+
+
+def test_demo_prints_one_line_for_every_edge(fleet: Fleet) -> None:
+    for edge in ("eu-1 → eu", "eu-2 → eu", "eu → hub", "shop-1 → hub"):
+        (line,) = [line for line in fleet.first_run.splitlines() if re.search(rf"[│|] {edge}\s", line)]
+        assert "ok" in line
+
+
+def test_every_rule_of_the_leaves_arrives_at_the_top_for_each_of_them() -> None:
+    for record, _ in region_rules(cluster_rules()):
+        labels = [labels for labels, _ in query("hub", record)]
+        assert labels, f"{record} has no series at hub"
+        assert {each["region"] for each in labels} == {"eu"}
+        if record.startswith("region:cluster_"):
+            assert {each["cluster"] for each in labels} == set(LEAVES)
+        else:
+            assert not any("cluster" in each for each in labels)
+        assert not any({"job", "instance", "prometheus", "prometheus_replica"} & set(each) for each in labels)
+
+
+def test_a_regions_cpu_is_the_sum_of_what_its_leaves_report() -> None:
+    for when, value in raw_samples("hub", 'region:namespace_cpu:sum{namespace="demo"}[30s]'):
+        # A region evaluates on what it has scraped by then: the newest or the second newest sample of each leaf.
+        candidates = [
+            [own for at, own in raw_samples(leaf, 'cluster:namespace_cpu:sum{namespace="demo"}[2m]') if at <= when][-3:]
+            for leaf in LEAVES
+        ]
+        sums = [sum(choice) for choice in itertools.product(*candidates)]
+        assert any(total == pytest.approx(value, rel=0.01) for total in sums), (value, sums)
+
+
+def test_pod_counts_at_the_top_are_those_of_the_api_servers() -> None:
+    for leaf in LEAVES:
+        pods = objects(leaf, "pods", "--all-namespaces")
+        expected: dict[str, float] = {}
+        for pod in pods:
+            namespace = pod["metadata"]["namespace"]
+            expected[namespace] = expected.get(namespace, 0) + 1
+        assert (
+            by_label(query("hub", f'region:cluster_namespace_pod_count:sum{{cluster="{leaf}"}}'), "namespace")
+            == expected
+        )
+
+
+def test_the_error_ratio_at_the_top_is_the_one_that_the_service_is_told() -> None:
+    def ratio() -> float:
+        ((_, value),) = query(
+            "hub", "sum(region:service_http_errors:rate5m) / sum(region:service_http_requests:rate5m)"
+        )
+        assert value == pytest.approx(0.1, rel=0.03)
+        return value
+
+    eventually(ratio, within=60)
+    assert {labels["service"] for labels, _ in query("hub", "region:service_http_requests:rate5m")} == {"shop"}
+
+
+def test_nodes_carry_their_name_and_utilization_is_a_ratio() -> None:
+    for leaf in LEAVES:
+        for record in ("cluster:node_cpu_utilization:avg", "cluster:node_memory_utilization:avg"):
+            ((labels, value),) = query(leaf, record)
+            assert labels["node"] == leaf
+            assert 0 < value < 1
+
+
+def test_an_edge_writes_upward_under_its_own_name() -> None:
+    def total() -> float:
+        samples = query("hub", 'http_requests_total{cluster="shop-1"}')
+        assert samples
+        return sum(value for _, value in samples)
+
+    before = total()
+
+    def risen() -> None:
+        assert total() > before
+
+    eventually(risen, within=30)
+
+
+def test_an_edge_appears_beside_the_leaves_by_the_same_rules() -> None:
+    ((labels, value),) = query("hub", 'cluster:service_http_requests:rate5m{cluster="shop-1"}')
+    assert labels["service"] == "shop"
+    assert value > 0
+
+
+def test_an_edge_sends_what_is_kept_and_nothing_else(dev: Plan) -> None:
+    (edge,) = dev.remote_write
+    names = {labels["__name__"] for labels, _ in query("hub", '{cluster="shop-1",__name__!~"cluster:.*"}')}
+    assert names
+    assert names <= set(edge.keep)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "path", "method"), [("eu-1", "/federate", "GET"), ("hub", "/api/v1/write", "POST")]
+)
+def test_a_gateway_refuses_who_has_no_or_a_wrong_credential(cluster: str, path: str, method: str) -> None:
+    url = f"http://{GATEWAYS[cluster]}:30443{path}"
+    assert httpx.request(method, url).status_code == 401
+    assert httpx.request(method, url, auth=("eu", "wrong")).status_code == 401
+    assert httpx.request(method, url, auth=("nobody", "wrong")).status_code == 401
+
+
+@pytest.mark.parametrize("cluster", GATEWAYS)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/metrics"),
+        ("GET", "/graph"),
+        ("GET", "/api/v1/query?query=up"),
+        ("GET", "/api/v1/status/config"),
+        ("POST", "/-/quit"),
+        ("POST", "/api/v1/admin/tsdb/snapshot"),
+        ("GET", "/federate/../api/v1/query?query=up"),
+        ("GET", "/federate%2f..%2fapi/v1/query?query=up"),
+        ("POST", "/federate"),
+        ("GET", "/api/v1/write"),
+    ],
+)
+def test_every_other_path_of_a_gateway_is_not_found(cluster: str, method: str, path: str) -> None:
+    answer = httpx.request(method, f"http://{GATEWAYS[cluster]}:30443{path}")
+    assert answer.status_code == 404
+
+
+def test_the_password_of_one_edge_opens_no_other(fleet: Fleet) -> None:
+    data = json.loads(kubectl("eu", "--namespace=monitoring", "get", "secret", "federation-credentials", "-o=json"))
+    passwords = {child: base64.b64decode(value).decode() for child, value in data["data"].items()}
+    match = {"match[]": '{__name__=~"cluster:.*"}'}
+
+    def federate(child: str, password: str) -> int:
+        url = f"http://{GATEWAYS[child]}:30443/federate"
+        return httpx.get(url, params=match, auth=("eu", password)).status_code
+
+    assert federate("eu-1", passwords["eu-1"]) == 200
+    assert federate("eu-1", passwords["eu-2"]) == 401
+
+
+def test_prometheus_itself_is_not_published() -> None:
+    for cluster in (*GATEWAYS, "shop-1"):
+        published = {
+            (service["metadata"]["name"], port["port"])
+            for service in objects(cluster, "services", "--all-namespaces")
+            if service["spec"]["type"] != "ClusterIP"
+            for port in service["spec"]["ports"]
+        }
+        assert published <= {("prometheus-gateway", 9443)}
+
+
+def test_a_prometheus_is_ready_with_its_gateway() -> None:
+    for cluster in GATEWAYS:
+        (pod,) = objects(cluster, "pods", "--namespace=monitoring", "--selector=app.kubernetes.io/name=prometheus")
+        containers = {status["name"]: status for status in pod["status"]["containerStatuses"]}
+        assert set(containers) == {"prometheus", "config-reloader", "gateway"}
+        assert all(status["ready"] for status in containers.values())
+
+
+def test_external_labels_say_what_each_tier_may_claim(dev: Plan) -> None:
+    for cluster in GATEWAYS:
+        config = api(cluster, "status/config")["yaml"]
+        stated = re.search(r"^  external_labels:\n((?:    .*\n)+)", config, re.MULTILINE)
+        assert stated
+        labels = dict(line.strip().split(": ") for line in stated[1].splitlines())
+        assert labels == dev.clusters[cluster].external_labels
+
+
+def test_every_object_of_the_program_says_whose_it_is(dev: Plan) -> None:
+    kinds = "secrets,services,prometheusrules,deployments,daemonsets,prometheuses,prometheusagents,servicemonitors"
+    for name, cluster in dev.clusters.items():
+        found = objects(name, kinds, "--namespace=monitoring", f"--selector={PART_OF}={PROJECT}")
+        assert {"prometheus-gateway", "federation-credentials", "remote-write-credentials"} & {
+            each["metadata"]["name"] for each in found
+        }
+        assert {each["metadata"]["labels"][TIER_LABEL] for each in found} == {cluster.tier.value}
+
+
+def test_no_secret_is_where_others_can_read_it(fleet: Fleet) -> None:
+    stack = json.loads(fleet.run("pulumi", "stack", "export", "--show-secrets", "--stack=dev").stdout)
+    secrets = {
+        resource["outputs"][key]["plaintext"].strip('"')
+        for resource in stack["deployment"]["resources"]
+        if resource["type"].startswith("random:")
+        for key in ("result", "bcryptHash")
+    }
+    assert len(secrets) == 8
+    plain = fleet.run("pulumi", "stack", "export", "--stack=dev").stdout
+    outputs = fleet.run("pulumi", "stack", "output", "--json", "--stack=dev").stdout
+    values = "".join(
+        fleet.run(
+            "helm", "get", "all", "kube-prometheus-stack", "--namespace=monitoring", f"--kube-context={name}"
+        ).stdout
+        for name in (*GATEWAYS, "shop-1")
+    )
+    assert "federate-eu-1" in values
+    assert not [secret[:4] for secret in secrets if secret in plain + outputs + values]
+
+
+def test_a_rule_added_later_carries_a_new_value_to_the_top_in_time(dev: Plan) -> None:
+    def rule(name: str, record: str, expr: str) -> str:
+        spec = {"groups": [{"name": name, "interval": "5s", "rules": [{"record": record, "expr": expr}]}]}
+        metadata = {"name": name, "namespace": "monitoring"}
+        kind = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule"}
+        return json.dumps({**kind, "metadata": metadata, "spec": spec})
+
+    def start_times() -> list[float]:
+        return [value for cluster in ("eu-1", "eu", "hub") for _, value in query(cluster, "process_start_time_seconds")]
+
+    before = start_times()
+    kubectl("eu-1", "apply", "--filename=-", stdin=rule("later", "cluster:demo_gauge:max", "max(demo_gauge)"))
+    record = "region:cluster_demo_gauge:max"
+    kubectl(
+        "eu", "apply", "--filename=-", stdin=rule("later", record, "max by (region, cluster) (cluster:demo_gauge:max)")
+    )
+
+    def at_the_top(expected: float | None) -> None:
+        ((labels, value),) = query("hub", record)
+        assert labels["cluster"] == "eu-1"
+        assert expected is None or value == expected
+
+    try:
+        eventually(lambda: at_the_top(None), within=150)
+        set_to = float(int(time.time()))
+        kubectl(
+            "eu-1",
+            "create",
+            "--raw",
+            f"/api/v1/namespaces/demo/services/shop:http/proxy/gauge?value={set_to:.0f}",
+            "--filename=-",
+            stdin="",
+        )
+        on_its_way = (
+            dev.clusters["eu-1"].scrape_interval
+            + dev.clusters["eu-1"].rule_interval
+            + dev.way_up("eu-1").interval
+            + dev.clusters["eu"].rule_interval
+            + dev.way_up("eu").interval
+        ).total_seconds()
+        _, seconds = eventually(lambda: at_the_top(set_to), within=on_its_way + 5)
+        assert seconds <= on_its_way + 5
+        assert start_times() == before
+    finally:
+        kubectl("eu-1", "--namespace=monitoring", "delete", "prometheusrule", "later")
+        kubectl("eu", "--namespace=monitoring", "delete", "prometheusrule", "later")
+
+
+def test_status_names_what_does_not_work_and_why(fleet: Fleet) -> None:
+    assert fleet.run("make", "status").returncode == 0
+    secret = ("--namespace=monitoring", "patch", "secret", "federation-credentials", "--type=merge")
+    good = json.loads(kubectl("eu", "--namespace=monitoring", "get", "secret", "federation-credentials", "-o=json"))
+    kubectl("eu", *secret, '--patch={"stringData": {"eu-2": "wrong"}}')
+
+    def refused() -> None:
+        done = fleet.run("python", "-m", "fleet", "status", "--stack=dev", "--json")
+        assert done.returncode == 1
+        faults = {(edge["lower"], edge["upper"]): edge["fault"] for edge in json.loads(done.stdout)}
+        assert faults["eu-2", "eu"] == "401: wrong credential"
+        assert faults["eu-1", "eu"] is None
+
+    def well() -> None:
+        assert fleet.run("make", "status").returncode == 0
+
+    try:
+        eventually(refused, within=180, every=2)
+    finally:
+        kubectl("eu", *secret, f"--patch={json.dumps({'data': good['data']})}")
+    eventually(well, within=180, every=2)
+
+
+def test_a_second_demo_changes_nothing_and_is_quick() -> None:
+    printed, seconds = make("demo", within=120)
+    assert re.search(r"\d+ unchanged", printed)
+    assert not re.search(r"\d+ (created|updated|replaced|deleted)", printed)
+    assert seconds <= 60
+
+
+def test_demo_leaves_the_work_tree_clean(fleet: Fleet) -> None:
+    tracked = fleet.run("git", "status", "--porcelain", "Pulumi.dev.yaml").stdout
+    assert tracked == ""
+    assert (ROOT / ".local" / "env").exists()
+    assert Path(ROOT / ".local" / "kubeconfigs" / "hub.yaml").stat().st_mode & 0o777 == 0o600
