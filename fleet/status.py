@@ -51,6 +51,8 @@ class EdgeStatus:
     """Per scrape for federation, per second for remote write."""
     age: float | None
     """Seconds since the newest sample that arrived."""
+    missing: tuple[str, ...] = ()
+    """Metrics of a federation edge that have not arrived: their rules found nothing to record, so far or at all."""
 
 
 async def edge_statuses(fleet: FleetOutput, clients: Mapping[str, Prometheus | Unreachable]) -> Sequence[EdgeStatus]:
@@ -63,14 +65,17 @@ async def edge_statuses(fleet: FleetOutput, clients: Mapping[str, Prometheus | U
 
 async def _federation(edge: FederationOutput, clients: Mapping[str, Prometheus | Unreachable]) -> EdgeStatus:
     samples = age = None
+    missing = tuple(edge.metrics)
     try:
         parent = _reachable(clients[edge.parent])
         samples = await _single(parent, f'sum(scrape_samples_post_metric_relabeling{{job="{edge.job}"}})')
-        age = await _age(parent, edge)
+        ages = await _ages(parent, edge)
+        age = min(ages.values(), default=None)
+        missing = tuple(name for name in edge.metrics if name not in ages)
         fault = await _federation_fault(parent, edge, samples, age)
     except Unreachable as error:
         fault = f"unreachable: {error}"
-    return EdgeStatus("federation", edge.child, edge.parent, fault, samples, age)
+    return EdgeStatus("federation", edge.child, edge.parent, fault, samples, age, missing)
 
 
 async def _federation_fault(
@@ -96,7 +101,7 @@ async def _remote_write(edge: RemoteWriteOutput, clients: Mapping[str, Prometheu
         names = "|".join(edge.metrics)
         arrived = f'{{__name__=~"{names}",{_matchers(edge.labels)}}}'
         rate = await _single(receiver, f"sum(count_over_time({arrived}[1m])) / 60")
-        age = await _age(receiver, edge)
+        age = min((await _ages(receiver, edge)).values(), default=None)
         fault = _staleness(edge, age)
     except Unreachable as error:
         fault = f"unreachable: {error}"
@@ -139,13 +144,15 @@ def _staleness(edge: _Arrivals, age: float | None) -> str | None:
     return None
 
 
-async def _age(client: Prometheus, edge: _Arrivals) -> float | None:
+async def _ages(client: Prometheus, edge: _Arrivals) -> Mapping[str, float]:
+    """Seconds since the newest sample, by metric; without those of which none is left."""
     # timestamp() drops the metric's name, so that a match over several names would collide with itself.
     each = (
         f'label_replace(max(timestamp({{__name__="{name}",{_matchers(edge.labels)}}})), "of", "{name}", "", "")'
         for name in edge.metrics
     )
-    return await _single(client, f"min(time() - ({' or '.join(each)}))")
+    ages = await client.query(f"time() - ({' or '.join(each)})")
+    return {series.metric["of"]: series.value[1] for series in ages}
 
 
 async def _single(client: Prometheus, promql: str) -> float | None:

@@ -8,7 +8,6 @@ from fleet.duration import format_duration
 from fleet.plan import Plan
 from fleet.status import EdgeStatus
 
-
 _MANY = 10  # samples, from which on fractions of one tell nothing
 
 
@@ -31,5 +30,6 @@ def status_table(statuses: Sequence[EdgeStatus]) -> Table:
         unit = "per scrape" if each.kind == "federation" else "per second"
         samples = "-" if each.samples is None else f"{each.samples:.{0 if each.samples >= _MANY else 1}f} {unit}"
         age = "-" if each.age is None else f"{each.age:.1f} s ago"
-        table.add_row(f"{each.lower} → {each.upper}", each.kind, each.fault or "ok", samples, age)
+        state = each.fault or (f"ok, without {', '.join(each.missing)}" if each.missing else "ok")
+        table.add_row(f"{each.lower} → {each.upper}", each.kind, state, samples, age)
     return table

@@ -16,7 +16,7 @@ import tarfile
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import httpx
 import yaml
@@ -109,18 +109,19 @@ class Cluster:
         present = cast("dict[str, str]", json.loads(record.read_text())) if record.exists() else {}
         if wanted.items() <= present.items():
             return False
-        self.run(["ctr", "--namespace", "k8s.io", "images", "import", str(archive)])
+        with archive.open("rb") as content:  # its path may mean something else inside
+            self.run(["ctr", "--namespace", "k8s.io", "images", "import", "-"], stdin=content)
         fresh = record.with_suffix(".new")
         fresh.write_text(json.dumps(present | wanted))
         fresh.rename(record)
         return True
 
-    def run(self, command: Sequence[str]) -> str:
+    def run(self, command: Sequence[str], stdin: IO[bytes] | int = subprocess.DEVNULL) -> str:
         """Run a command inside, as on the node's own shell, and return its stdout; LocalError where it fails."""
         result = subprocess.run(
             [*self._enter(), *command],
             env={"PATH": _SAFE_PATH},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             capture_output=True,
             text=True,
             check=False,

@@ -92,12 +92,14 @@ def _wait_for_data(plan: Plan) -> list[EdgeStatus]:
     with step("wait for samples at the top"):
         while True:
             statuses = asyncio.run(live_statuses(plan, fleet))
-            faulty = [each for each in statuses if each.fault]
-            if not faulty:
+            lacking = [each for each in statuses if each.fault or each.missing]
+            if not lacking:
                 return statuses
             if time.monotonic() > deadline:
                 raise LocalError(
-                    "\n".join(f"{each.lower} → {each.upper}: {each.fault}" for each in faulty)
+                    "\n".join(
+                        f"{each.lower} → {each.upper}: {each.fault or f'without {each.missing}'}" for each in lacking
+                    )
                     + f"\nThis is how it stands after {DATA_SECONDS} s. `make status` asks again; "
                     "`make down` takes everything away."
                 )

@@ -27,8 +27,6 @@ async def diagnose(client: Client, workload: JsonObject) -> list[str]:
         lines += await _events(client, namespace, name)
         for pod in (await unready_pods(client, workload))[:PODS]:
             lines += pod_problems(pod)
-            if pluck_str(workload, "kind") != "Pod":
-                lines += await _events(client, namespace, pluck_str(pod, "metadata", "name"))
             lines += await _logs(client, pod)
     except StandInError as error:
         lines.append(f"more could not be found out: {error}")
@@ -95,15 +93,19 @@ def _container_statuses(pod: JsonObject) -> list[Json]:
 
 
 async def _events(client: Client, namespace: str, name: str) -> list[str]:
-    found = await client.get(
-        f"/api/v1/namespaces/{namespace}/events", {"fieldSelector": f"involvedObject.name={name},type=Warning"}
-    )
-    events = sorted(pluck_list(found, "items"), key=_when)[-EVENTS:]
-    return [
-        f"event {pluck_str(event, 'involvedObject', 'kind')} {name}: [{pluck_str(event, 'reason')}] "
-        f"{pluck_str(event, 'message').strip()}"
-        for event in events
+    """The last warnings about an object and what its controllers made of it: their names begin with its own."""
+    found = await client.get(f"/api/v1/namespaces/{namespace}/events", {"fieldSelector": "type=Warning"})
+    own = [event for event in pluck_list(found, "items") if f"{_subject(event)}-".startswith(f"{name}-")]
+    lines = [
+        f"event {pluck_str(event, 'involvedObject', 'kind')} {_subject(event)}: "
+        f"[{pluck_str(event, 'reason')}] {pluck_str(event, 'message').strip()}"
+        for event in sorted(own, key=_when)
     ]
+    return list(dict.fromkeys(lines))[-EVENTS:]
+
+
+def _subject(event: Json) -> str:
+    return pluck_str(event, "involvedObject", "name")
 
 
 def _when(event: Json) -> str:
