@@ -41,7 +41,9 @@ def demo(chart: Chart | None) -> None:
         images = _pack(plan, tools)
         clusters = starting.result()
         with step("import the images"):
-            list(pool.map(lambda cluster: cluster.import_images(images[cluster.node.name]), clusters))
+            importing = [pool.submit(cluster.import_images, images[cluster.node.name]) for cluster in clusters]
+            for each in importing:
+                each.result()
     _watched_services("workload.yaml", plan, Tier.LEAF, Tier.EDGE)
     stack.deploy()
     _watched_services("workload.monitor.yaml", plan, Tier.LEAF)

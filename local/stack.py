@@ -28,7 +28,8 @@ def deploy() -> None:
         _select()
         prepared.detail = _recover()
     with step("pulumi up"):
-        command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", STACK, "--policy-pack", "policies"]
+        command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", STACK]
+        command += ["--policy-pack", "policies"]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
         if done.returncode:
             raise LocalError(

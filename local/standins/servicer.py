@@ -177,21 +177,26 @@ async def _serve(make: Callable[[Host], Plugin]) -> None:
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(make(host), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    gone = _engine_gone()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    await _engine_gone()
+    await gone.wait()
     host.cancelled.set()
     await server.stop(STOP_GRACE_SECONDS)
 
 
-async def _engine_gone() -> None:
+def _engine_gone() -> asyncio.Event:
     gone = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, gone.set)
     stdin = sys.stdin.fileno()
+
+    def ended() -> None:
+        loop.remove_reader(stdin)
+        gone.set()
+
     if stat.S_ISFIFO(os.fstat(stdin).st_mode):
         # The engine holds the other end open and never writes: readable means end of file, however it died.
-        loop.add_reader(stdin, gone.set)
-    await gone.wait()
-    loop.remove_reader(stdin)
+        loop.add_reader(stdin, ended)
+    return gone

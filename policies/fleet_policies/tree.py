@@ -1,4 +1,4 @@
-"""Walking what a policy is given: nested Mappings and Sequences that are neither dict nor list, with unknowns inside."""
+"""Walking what a policy is given: nested Mappings and Sequences, neither dict nor list, with unknowns inside."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast

@@ -143,7 +143,7 @@ def test_every_other_path_of_a_gateway_is_not_found(cluster: str, method: str, p
     assert answer.status_code == 404
 
 
-def test_the_password_of_one_edge_opens_no_other(fleet: Fleet) -> None:
+def test_the_password_of_one_edge_opens_no_other() -> None:
     data = json.loads(kubectl("eu", "--namespace=monitoring", "get", "secret", "federation-credentials", "-o=json"))
     passwords = {child: base64.b64decode(value).decode() for child, value in data["data"].items()}
     match = {"match[]": '{__name__=~"cluster:.*"}'}
