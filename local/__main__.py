@@ -1,6 +1,7 @@
 """`python -m local`: the local fleet, what `make demo`, `make down` and `make status` run."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fleet.errors import FleetError
-from local import leftovers, stack
+from local import leftovers
 from local.clusters import LocalFleet
 from local.environment import CHECKOUT, LOCAL, Chart
 from local.errors import LocalError
@@ -34,7 +35,7 @@ def down() -> None:
     """End the local clusters and everything that an interrupted run left, and drop the stack's state."""
     _need_root("make down")
     LocalFleet(LOCAL, LOCAL).down()
-    stack.forget()
+    shutil.rmtree(LOCAL, ignore_errors=True)
 
 
 def _chart(source: str, version: str) -> Chart | None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,11 +60,6 @@ def _recover() -> str:
         _pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", STACK)
         return "took up what a killed run had begun"
     return "as the last run left it" if deployment.get("resources") else "new"
-
-
-def forget() -> None:
-    """Drops the stack's state with the clusters that it described."""
-    shutil.rmtree(BACKEND, ignore_errors=True)
 
 
 def _pulumi(*arguments: str) -> str:

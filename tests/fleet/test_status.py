@@ -1,0 +1,138 @@
+"""Every reason for which an edge does not carry fresh samples has a name of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from fleet.prometheus import Prometheus, Unreachable
+from fleet.status import EdgeStatus, FleetOutput, edge_statuses
+
+FEDERATION = FleetOutput.model_validate(
+    {
+        "clusters": {"eu": {"namespace": "monitoring"}, "eu-1": {"namespace": "monitoring"}},
+        "federation": [
+            {
+                "parent": "eu",
+                "child": "eu-1",
+                "job": "federate-eu-1",
+                "metrics": ["cluster:a:sum", "cluster:b:sum"],
+                "labels": {"cluster": "eu-1"},
+                "fresh_within": 30,
+            }
+        ],
+        "remote_write": [],
+    }
+)
+REMOTE_WRITE = FleetOutput.model_validate(
+    {
+        "clusters": {"hub": {"namespace": "monitoring"}, "shop": {"namespace": "monitoring"}},
+        "federation": [],
+        "remote_write": [
+            {
+                "sender": "shop",
+                "receiver": "hub",
+                "metrics": ["a_total"],
+                "labels": {"cluster": "shop"},
+                "fresh_within": 30,
+            }
+        ],
+    }
+)
+
+
+@dataclass
+class FakeApi:
+    """An API server before a Prometheus that has what the fields say."""
+
+    ages: Mapping[str, float] = field(default_factory=dict)
+    samples: float | None = 10
+    last_error: str | None = ""
+    """Of the edge's target; None where there is no target."""
+    log: str = ""
+
+    @asynccontextmanager
+    async def call_api(self, _method: str, *, url: str, params: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        if url.endswith("/query"):
+            yield self._answer(result=self._vector(params["query"]))
+        elif url.endswith("/targets"):
+            health = "down" if self.last_error else "up"
+            targets = [] if self.last_error is None else [{"health": health, "lastError": self.last_error}]
+            yield self._answer(activeTargets=targets)
+        elif url.endswith("/log"):
+            yield httpx.Response(200, text=self.log)
+        else:
+            yield httpx.Response(200, json={"items": [{"metadata": {"name": "prometheus-0"}}]})
+
+    def _vector(self, promql: str) -> list[object]:
+        if "timestamp" in promql:
+            return [{"metric": {"of": name}, "value": [0, str(age)]} for name, age in self.ages.items()]
+        return [] if self.samples is None else [{"metric": {}, "value": [0, str(self.samples)]}]
+
+    @staticmethod
+    def _answer(**data: object) -> httpx.Response:
+        return httpx.Response(200, json={"status": "success", "data": data})
+
+
+def status(fleet: FleetOutput, **clusters: FakeApi | Unreachable) -> EdgeStatus:
+    clients = {
+        name: each if isinstance(each, Unreachable) else Prometheus(name, "monitoring", each)
+        for name, each in ((name.replace("_", "-"), each) for name, each in clusters.items())
+    }
+    (only,) = asyncio.run(edge_statuses(fleet, clients))
+    return only
+
+
+FRESH = {"cluster:a:sum": 3.0, "cluster:b:sum": 5.0}
+
+
+def test_an_edge_with_fresh_samples_is_well() -> None:
+    assert status(FEDERATION, eu=FakeApi(ages=FRESH)) == EdgeStatus("federation", "eu-1", "eu", None, 10, 3.0, ())
+
+
+def test_metrics_that_have_not_arrived_are_named_and_no_fault() -> None:
+    seen = status(FEDERATION, eu=FakeApi(ages={"cluster:a:sum": 3.0}))
+    assert (seen.fault, seen.missing) == (None, ("cluster:b:sum",))
+
+
+@pytest.mark.parametrize(
+    ("parent", "fault"),
+    [
+        (FakeApi(last_error=None, samples=None), "eu has no target for it"),
+        (FakeApi(samples=None), "not scraped yet"),
+        (FakeApi(samples=0), "no match: the child serves nothing that the match asks for"),
+        (FakeApi(), "no samples have arrived"),
+        (FakeApi(ages={"cluster:a:sum": 31.0}), "stale: newest sample is 31 s old, fresh means 30 s"),
+        (FakeApi(last_error="server returned HTTP status 401 Unauthorized"), "401: wrong credential"),
+        (FakeApi(last_error="server returned HTTP status 404 Not Found"), "404: the gateway has no such path"),
+        (FakeApi(last_error="dial tcp: connection refused"), "unreachable: dial tcp: connection refused"),
+        (FakeApi(last_error="expected equal, got BCLOSE"), "expected equal, got BCLOSE"),
+        (Unreachable("API server of eu: timeout"), "unreachable: API server of eu: timeout"),
+    ],
+)
+def test_a_federation_edge_says_why_it_carries_nothing(parent: FakeApi | Unreachable, fault: str) -> None:
+    assert status(FEDERATION, eu=parent).fault == fault
+
+
+@pytest.mark.parametrize(
+    ("receiver", "sender", "fault"),
+    [
+        (FakeApi(ages={"a_total": 3.0}), FakeApi(), None),
+        (FakeApi(), FakeApi(), "no samples have arrived"),
+        (
+            FakeApi(),
+            FakeApi(log='ts=1 component=remote msg="dropped" err="server returned HTTP status 401 Unauthorized"'),
+            "401: wrong credential",
+        ),
+        (FakeApi(ages={"a_total": 90.0}), FakeApi(), "stale: newest sample is 90 s old, fresh means 30 s"),
+        (FakeApi(), Unreachable("API server of shop: timeout"), "unreachable: API server of shop: timeout"),
+        (Unreachable("API server of hub: timeout"), FakeApi(), "unreachable: API server of hub: timeout"),
+    ],
+)
+def test_a_remote_write_edge_says_why_it_carries_nothing(
+    receiver: FakeApi | Unreachable, sender: FakeApi | Unreachable, fault: str | None
+) -> None:
+    assert status(REMOTE_WRITE, hub=receiver, shop=sender).fault == fault
