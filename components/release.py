@@ -22,6 +22,5 @@ def kube_prometheus_stack(
         values=values,
         # A failed first install is rolled back and reported, instead of lying half-way in the cluster.
         cleanup_on_fail=True,
-        timeout=600,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on]),
     )

@@ -27,7 +27,10 @@ def demo(
 
     _need_root("make demo")
     leftovers.claim(LOCAL)
-    run(_chart(chart, chart_version))
+    try:
+        run(_chart(chart, chart_version))
+    except KeyboardInterrupt:
+        raise LocalError("Stopped. `make demo` goes on from here; `make down` takes everything away.") from None
 
 
 @app.command()
@@ -60,11 +63,9 @@ def _need_root(command: str) -> None:
 def main() -> None:
     os.chdir(CHECKOUT)
     try:
-        app(standalone_mode=False)
+        app()
     except (LocalError, FleetError) as error:
         sys.exit(str(error))
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit("Stopped. `make demo` goes on from here; `make down` takes everything away.")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """`make demo`: from nothing to samples at the top, and again without a change."""
 
 import asyncio
+import fcntl
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -15,14 +17,14 @@ from fleet.outputs import query_path
 from fleet.plan import Plan
 from fleet.status import EdgeStatus
 from fleet.tables import status_table
-from local import chart_assembly, environment, golang, plugins, stack, toolchain
+from local import chart_assembly, environment, golang, leftovers, plugins, stack, toolchain
 from local.clusters import LocalFleet
 from local.debian import ensure_debian_packages
 from local.environment import CHECKOUT, LOCAL, STACK, Chart
 from local.errors import LocalError
 from local.images import archive
 from local.page import local_plan
-from local.progress import step
+from local.progress import say, step
 from local.rendering import image_references
 
 DATA_SECONDS = 180
@@ -31,6 +33,27 @@ DATA_SECONDS = 180
 
 def demo(chart: Chart | None) -> None:
     """Raises LocalError or FleetError with what is wrong and what to do; the next run goes on from there."""
+    with _only_run():
+        _bring_up(chart)
+
+
+@contextmanager
+def _only_run() -> Generator[None]:
+    """One run at a time; what an earlier one left when it was killed ends first."""
+    LOCAL.mkdir(exist_ok=True)
+    with (LOCAL / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalError(
+                "another `make demo` of this checkout is running: wait until it ends, or end it."
+            ) from None
+        if leftovers.end_strays(LOCAL):
+            say("ended what a run that was killed had left")
+        yield
+
+
+def _bring_up(chart: Chart | None) -> None:
     ensure_debian_packages()
     tools, pulumi = toolchain.ensure(), toolchain.pulumi_bin()
     plan = local_plan(chart)
@@ -53,7 +76,6 @@ def demo(chart: Chart | None) -> None:
 
 
 def _prepare(plan: Plan, chart: Chart | None, tools: Path, pulumi: Path | None) -> None:
-    LOCAL.mkdir(exist_ok=True)
     clusters = list(plan.clusters)
     found = environment.variables(tools=tools, pulumi=pulumi, standins=None, clusters=clusters, chart=chart)
     environment.enter(found)

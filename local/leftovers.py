@@ -44,10 +44,21 @@ def find(owner: Path) -> list[Process]:
 def end(owner: Path) -> None:
     """End every process of `owner`: clusters at once, by the PID 1 of their namespaces, the rest gently first."""
     kill(owner, (process for process in find(owner) if process.node))
-    _signal_and_wait(owner, find(owner), signal.SIGTERM, TERMINATION_SECONDS)
+    end_strays(owner)
+
+
+def end_strays(owner: Path) -> bool:
+    """End what a killed run left beside the clusters, such as a pulumi that nobody waits for; says if there was any."""
+
+    def strays() -> list[Process]:
+        return [process for process in find(owner) if not process.node]
+
+    found = strays()
+    _signal_and_wait(owner, found, signal.SIGTERM, TERMINATION_SECONDS)
     deadline = time.monotonic() + KILL_SECONDS
-    while (left := find(owner)) and time.monotonic() < deadline:  # a process may have forked meanwhile
+    while (left := strays()) and time.monotonic() < deadline:  # a process may have forked meanwhile
         kill(owner, left)
+    return bool(found)
 
 
 def kill(owner: Path, processes: Iterable[Process]) -> None:

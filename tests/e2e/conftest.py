@@ -40,9 +40,8 @@ def make(target: str, within: float) -> tuple[str, float]:
     return done.stdout + done.stderr, time.monotonic() - started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
-    was_up = (ROOT / ".local" / "env").exists()
     printed, _ = make("demo", within=45 * 60)
     before = dict(os.environ)
     os.environ.update(environment_of_a_user())
@@ -51,8 +50,7 @@ def fleet() -> Iterator[Fleet]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-        if not was_up:
-            make("down", within=60)
+        make("down", within=60)
 
 
 def environment_of_a_user() -> dict[str, str]:

@@ -42,6 +42,12 @@ def by_label(samples: list[Sample], label: str) -> dict[str, float]:
     return {labels[label]: value for labels, value in samples}
 
 
+def carry_into_pods(cluster: str) -> None:
+    """A kubelet renews mounted Secrets and ConfigMaps once a minute or so, and at once for a pod that changes."""
+    now = f"touched={time.time()}"
+    kubectl(cluster, "--namespace=monitoring", "annotate", "--overwrite", "pods", "--all", now)
+
+
 def eventually(check: Callable[[], T], *, within: float, every: float = 0.5) -> tuple[T, float]:
     """The first result that passes, and after how many seconds; an AssertionError means not yet."""
     started = time.monotonic()

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import ROOT, Fleet, make
-from kubectl import api, by_label, eventually, kubectl, objects, query, raw_samples
+from kubectl import api, by_label, carry_into_pods, eventually, kubectl, objects, query, raw_samples
 
 from fleet.names import PART_OF, PROJECT, TIER_LABEL
 from fleet.plan import Plan
@@ -232,6 +232,9 @@ def test_a_rule_added_later_carries_a_new_value_to_the_top_in_time(dev: Plan) ->
         "eu", "apply", "--filename=-", stdin=rule("later", record, "max by (region, cluster) (cluster:demo_gauge:max)")
     )
 
+    for cluster in ("eu-1", "eu"):
+        carry_into_pods(cluster)
+
     def at_the_top(expected: float | None) -> None:
         ((labels, value),) = query("hub", record)
         assert labels["cluster"] == "eu-1"
@@ -268,6 +271,7 @@ def test_status_names_what_does_not_work_and_why(fleet: Fleet) -> None:
     secret = ("--namespace=monitoring", "patch", "secret", "federation-credentials", "--type=merge")
     good = json.loads(kubectl("eu", "--namespace=monitoring", "get", "secret", "federation-credentials", "-o=json"))
     kubectl("eu", *secret, '--patch={"stringData": {"eu-2": "wrong"}}')
+    carry_into_pods("eu")
 
     def refused() -> None:
         done = fleet.run("python", "-m", "fleet", "status", "--stack=dev", "--json")
@@ -283,6 +287,7 @@ def test_status_names_what_does_not_work_and_why(fleet: Fleet) -> None:
         eventually(refused, within=180, every=2)
     finally:
         kubectl("eu", *secret, f"--patch={json.dumps({'data': good['data']})}")
+        carry_into_pods("eu")
     eventually(well, within=180, every=2)
 
 
