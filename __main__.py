@@ -1,7 +1,5 @@
 """The fleet, top to bottom: page → plan → providers, credentials and gateways → tiers → outputs."""
 
-import sys
-
 import pulumi
 
 from components import (
@@ -15,6 +13,7 @@ from components import (
     monitoring_namespace,
 )
 from fleet.errors import FleetError
+from fleet.kubeconfig import read_kubeconfigs
 from fleet.names import PAGE_KEY, PROJECT, Tier
 from fleet.outputs import fleet_output
 from fleet.page import read_page
@@ -24,9 +23,17 @@ from fleet.rules import source_metrics
 config = pulumi.Config(PROJECT)
 try:
     plan = compile_page(read_page(config.get_object("fleet")), source_metrics())
-    providers = {name: cluster_provider(cluster, config) for name, cluster in plan.clusters.items()}
+    kubeconfigs = read_kubeconfigs(plan)
 except FleetError as error:
-    sys.exit(f"{PAGE_KEY}\n{error}")
+    raise pulumi.RunError(f"{PAGE_KEY}\n{error}") from None
+
+providers = {
+    name: cluster_provider(
+        cluster,
+        config.require_secret(cluster.kubeconfig_secret) if cluster.kubeconfig_secret else kubeconfigs[name].text,
+    )
+    for name, cluster in plan.clusters.items()
+}
 
 
 namespaces = {name: monitoring_namespace(cluster, providers[name]) for name, cluster in plan.clusters.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.errors import FleetError, Problem
-from fleet.plan import ClusterPlan
+from fleet.plan import ClusterPlan, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +28,18 @@ def read_kubeconfig(cluster: ClusterPlan, environ: Mapping[str, str] = os.enviro
     except OSError as error:
         where = f"clusters.{cluster.name}.kubeconfig"
         raise FleetError([Problem(where, f"{path} cannot be read: {error.strerror}")]) from None
+
+
+def read_kubeconfigs(plan: Plan) -> dict[str, Kubeconfig]:
+    """Those that lie in files, by cluster name; the others are Pulumi secrets. Raises FleetError with all that fail."""
+    found: dict[str, Kubeconfig] = {}
+    problems: list[Problem] = []
+    for name, cluster in plan.clusters.items():
+        if cluster.kubeconfig_secret is None:
+            try:
+                found[name] = read_kubeconfig(cluster)
+            except FleetError as error:
+                problems.extend(error.problems)
+    if problems:
+        raise FleetError(problems)
+    return found

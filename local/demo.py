@@ -54,9 +54,9 @@ def _only_run() -> Generator[None]:
 
 
 def _bring_up(chart: Chart | None) -> None:
+    plan = local_plan(chart)
     ensure_debian_packages()
     tools, pulumi = toolchain.ensure(), toolchain.pulumi_bin()
-    plan = local_plan(chart)
     # The clusters start while what goes into them is prepared.
     with ThreadPoolExecutor() as pool:
         starting = pool.submit(LocalFleet(LOCAL, tools).up, list(plan.clusters))

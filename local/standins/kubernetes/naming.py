@@ -28,7 +28,7 @@ def owner_mark(urn: str) -> str:
     """Tells, in the cluster, what this very resource of this very stack has made.
 
     An `up` that was killed leaves objects that the state does not know; the mark lets the next one go on with them
-    and with nothing else.
+    and with nothing else. Field managers carry it, so an object that sets no field but its name bears none.
     """
     return hashlib.sha256(urn.encode()).hexdigest()[:SUFFIX_LENGTH]
 

@@ -168,7 +168,7 @@ class Objects(ClusterKind):
             what = f"{resource.kind} {join_id(namespace, name)!r}"
             if not applied_by(existing, manager):
                 raise StandInError(
-                    f"{what} already exists in the cluster, and this resource did not make it; "
+                    f"{what} already exists in the cluster, and nothing in it says that this resource made it; "
                     "import it (pulumi import), delete it, or set upsertExistingObjects on the provider"
                 )
             await self.host.warn(urn, f"{what} is left of an interrupted run of this resource: going on with it")

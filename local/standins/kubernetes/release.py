@@ -11,10 +11,12 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from local.standins.diffs import Path, changes, prune, response
-from local.standins.host import InitFailedError, StandInError
+from local.standins.host import Host, InitFailedError, StandInError
 from local.standins.kubernetes import helm
 from local.standins.kubernetes.chart import chart_version, checksum, local_chart, merge, release_inputs
+from local.standins.kubernetes.client import Client
 from local.standins.kubernetes.cluster_kind import ClusterKind
+from local.standins.kubernetes.config import Settings
 from local.standins.kubernetes.naming import autoname, join_id, owner_mark, split_id
 from local.standins.kubernetes.workloads import Workloads
 from local.standins.properties import (
@@ -76,6 +78,10 @@ class Session:
 
 
 class Releases(ClusterKind):
+    def __init__(self, host: Host, client: Client, settings: Settings) -> None:
+        super().__init__(host, client, settings)
+        self._taken_over: set[str] = set()
+
     async def check(self, request: pb.CheckRequest) -> pb.CheckResponse:
         skipped = await self.skipped(request)
         if skipped:
@@ -161,10 +167,11 @@ class Releases(ClusterKind):
             what = f"Helm release {join_id(namespace, name)!r} (status {last.status}, revision {last.number})"
             if last.owner != mark:
                 raise StandInError(
-                    f"{what} already exists, and this resource did not make it; "
+                    f"{what} already exists, and nothing in it says that this resource made it; "
                     "import it (pulumi import), uninstall it, or choose another name"
                 )
             await self.host.warn(request.urn, f"{what} is left of an interrupted run of this resource: upgrading it")
+            self._taken_over.add(join_id(namespace, name))
             arguments = ["upgrade", *_options(inputs, {**FLAGS, **UPGRADE_FLAGS})]
         failure = await self._deploy(request.urn, inputs, [*arguments, "--labels", f"{helm.OWNER_LABEL}={mark}"])
         last = await records.last(namespace, name)
@@ -194,7 +201,8 @@ class Releases(ClusterKind):
     async def _deploy(self, urn: str, inputs: JsonObject, arguments: list[str]) -> str:
         """Runs install or upgrade; what went wrong, with all that explains it, empty where nothing did."""
         namespace, name = pluck_str(inputs, "namespace"), pluck_str(inputs, "name")
-        workloads = Workloads(self.host, self.client, urn, namespace, name)
+        vanishing = bool(inputs.get("atomic") or inputs.get("cleanupOnFail"))
+        workloads = Workloads(self.host, self.client, urn, namespace, name, vanishing=vanishing)
         values = json.dumps(inputs.get("values") or {})
         async with (
             self._session(namespace) as session,
@@ -276,6 +284,10 @@ class Releases(ClusterKind):
 
     async def delete(self, request: pb.DeleteRequest) -> None:
         if await self.dropped_unreachable(request):
+            return
+        if request.id in self._taken_over:
+            # A forced replacement: its create found this very release and went on with it.
+            await self.host.warn(request.urn, f"Helm release {request.id!r} stays: its replacement is the same release")
             return
         state = plain_map(unmarshal(request.properties))
         namespace, name = split_id(request.id)

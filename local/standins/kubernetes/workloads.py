@@ -11,16 +11,17 @@ from local.standins.properties import JsonObject, pluck_str
 
 KINDS: Final = {"Deployment", "StatefulSet", "DaemonSet", "Job", "Pod"}
 KEEP_EVERY: Final = 4
-"""Looks between two diagnoses: with `atomic`, nothing is left to look at when helm has given up."""
+"""Looks between two diagnoses of what helm takes away again when it gives up."""
 
 
 class Workloads:
-    def __init__(self, host: Host, client: Client, urn: str, namespace: str, release: str) -> None:
+    def __init__(self, host: Host, client: Client, urn: str, namespace: str, release: str, *, vanishing: bool) -> None:
         self.host = host
         self.client = client
         self.urn = urn
         self.namespace = namespace
         self.release = release
+        self.vanishing = vanishing
         self._revision: helm.Revision | None = None
         self._objects: list[helm.ManifestObject] = []
         self._looks = 0
@@ -40,7 +41,7 @@ class Workloads:
         what = f"{pluck_str(live, 'kind')} {pluck_str(live, 'metadata', 'name')} ({missing}){more}"
         await self.host.progress(self.urn, f"waiting for {what}")
         self._looks += 1
-        if self._looks % KEEP_EVERY == 0:
+        if self.vanishing and self._looks % KEEP_EVERY == 1:
             self._kept = await self._diagnose(waiting) or self._kept
 
     async def explain(self) -> list[str]:

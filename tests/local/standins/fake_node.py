@@ -15,7 +15,7 @@ LAST_WORDS = "cannot open the lock file: read-only file system"
 
 
 class Logs(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 - the base class's name
+    def do_GET(self) -> None:
         body = f"starting up\n{LAST_WORDS}\n".encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))

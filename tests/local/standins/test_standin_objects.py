@@ -308,6 +308,51 @@ def test_after_a_killed_engine_plugins_end_and_the_next_up_takes_over_what_it_ma
     project.destroy()
 
 
+def test_a_forced_replacement_under_the_same_name_loses_nothing(project: Project) -> None:
+    def program(options: pulumi.ResourceOptions) -> None:
+        metadata = {"name": "kept", "namespace": "default", "labels": {"word": "asked"}}
+        k8s.core.v1.ServiceAccount("kept", metadata=metadata, opts=options)
+
+    project.up(program)
+    project.up(program, replace=[project.state("kept")["urn"]])
+    assert "stays: its replacement is the same object" in project.output
+    assert project.live("serviceaccount", "kept")
+    assert project.up(program) == {"same": 3}
+    project.destroy()
+
+
+def test_an_ignored_change_stays_as_it_is_in_the_cluster(project: Project) -> None:
+    labels = {"word": "asked", "ignored": "asked"}
+
+    def program(options: pulumi.ResourceOptions) -> None:
+        ignoring = pulumi.ResourceOptions(ignore_changes=["metadata.labels.ignored"])
+        k8s.core.v1.ServiceAccount(
+            "partly",
+            metadata={"name": "partly", "namespace": "default", "labels": dict(labels)},
+            opts=pulumi.ResourceOptions.merge(options, ignoring),
+        )
+
+    project.up(program)
+    project.cluster.kubectl(
+        "label", "--field-manager=somebody", "--overwrite", "serviceaccount", "partly", "ignored=theirs"
+    )
+    labels.update(word="changed", ignored="changed")
+    assert project.up(program)["update"] == 1
+    live = project.live("serviceaccount", "partly")["metadata"]["labels"]
+    assert live == {"word": "changed", "ignored": "theirs"}
+    project.destroy()
+
+
+def test_a_service_waits_for_its_endpoints_only(project: Project) -> None:
+    def program(options: pulumi.ResourceOptions) -> None:
+        spec = {"selector": {"app": "no-such"}, "ports": [{"port": 80}]}
+        k8s.core.v1.Service("alone", metadata={"name": "alone", "namespace": "default"}, spec=spec, opts=options)
+
+    project.up(program)
+    assert project.up(program) == {"same": 3}
+    project.destroy()
+
+
 def test_an_unreachable_cluster_fails_with_where_and_what_to_do(project: Project) -> None:
     def program(options: pulumi.ResourceOptions) -> None:
         k8s.core.v1.ConfigMap("far", config_map("far", word="one"), opts=options)
