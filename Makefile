@@ -24,6 +24,7 @@ lint: .venv/ready
 	.venv/bin/basedpyright
 
 unit: .venv/ready
+	cd local/apps && CGO_ENABLED=0 go test ./...
 	$(PYTHON) -m pytest -m 'not cluster'
 
 test: check

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import typer
 from rich.console import Console
 
 from fleet.live import live_statuses, stack_output
@@ -72,7 +73,7 @@ def _bring_up(chart: Chart | None) -> None:
     _watched_services("workload.monitor.yaml", plan, Tier.LEAF)
     statuses = _wait_for_data(plan)
     Console().print(status_table(statuses))
-    print(_how_to_look_around(plan))
+    typer.echo(_how_to_look_around(plan))
 
 
 def _prepare(plan: Plan, chart: Chart | None, tools: Path, pulumi: Path | None) -> None:

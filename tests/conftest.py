@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -5,8 +6,21 @@ import pytest
 from fleet.page import read_stack
 from fleet.plan import Plan, compile_page
 from fleet.rules import source_metrics
+from local import toolchain
 
 ROOT = Path(__file__).parent.parent
+WITHOUT_CLUSTERS = ("helm", "promtool")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The tools that the chosen tests run are built once, and first on PATH."""
+    if session.config.option.collectonly:
+        return
+    if any(item.get_closest_marker("cluster") for item in session.items):
+        folders = [toolchain.pulumi_bin(), toolchain.ensure()]
+    else:
+        folders = [toolchain.ensure(WITHOUT_CLUSTERS)]
+    os.environ["PATH"] = os.pathsep.join([*(str(folder) for folder in folders if folder), os.environ["PATH"]])
 
 
 @pytest.fixture
