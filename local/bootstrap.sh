@@ -23,5 +23,5 @@ if ! "$uv/bin/uv" --version >/dev/null 2>&1; then
   "$uv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r local/uv.txt ||
     fail "uv cannot be installed from the Python package index: look at the message above, and run this again."
 fi
-UV_PYTHON_DOWNLOADS=never "$uv/bin/uv" sync --frozen --quiet ||
+UV_PYTHON_DOWNLOADS=never "$uv/bin/uv" sync --frozen --quiet --system-certs ||
   fail "the packages of uv.lock cannot be installed: look at the message above, and run this again."
