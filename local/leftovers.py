@@ -45,6 +45,9 @@ def end(owner: Path) -> None:
     """End every process of `owner`: clusters at once, by the PID 1 of their namespaces, the rest gently first."""
     kill(owner, (process for process in find(owner) if process.node))
     end_strays(owner)
+    deadline = time.monotonic() + KILL_SECONDS
+    while (left := find(owner)) and time.monotonic() < deadline:  # a stray may have started a cluster meanwhile
+        kill(owner, left)
 
 
 def end_strays(owner: Path) -> bool:

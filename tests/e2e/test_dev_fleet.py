@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import ROOT, Fleet, make
 from kubectl import api, by_label, carry_into_pods, eventually, kubectl, objects, query, raw_samples
+from live import ROOT, Fleet, make
 
 from fleet.names import PART_OF, PROJECT, TIER_LABEL
 from fleet.plan import Plan
@@ -289,6 +289,46 @@ def test_status_names_what_does_not_work_and_why(fleet: Fleet) -> None:
         kubectl("eu", *secret, f"--patch={json.dumps({'data': good['data']})}")
         carry_into_pods("eu")
     eventually(well, within=180, every=2)
+
+
+CRASHING = {
+    "Pulumi.yaml": "name: crashing\nruntime: python\n",
+    "__main__.py": """
+import pulumi, pulumi_kubernetes as k8s
+provider = k8s.Provider("eu-1", context="eu-1")
+k8s.helm.v3.Release("crashing", chart="./chart", name="crashing", namespace="demo", timeout=30,
+                    opts=pulumi.ResourceOptions(provider=provider))
+""",
+    "chart/Chart.yaml": "apiVersion: v2\nname: crashing\nversion: 1.0.0\n",
+    "chart/templates/deployment.yaml": """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: crashing}
+spec:
+  selector: {matchLabels: {app: crashing}}
+  template:
+    metadata: {labels: {app: crashing}}
+    spec:
+      containers: [{name: app, image: "docker.io/prometheus-fleet/demo-app:dev", args: [--no-such-flag]}]
+""",
+}
+
+
+def test_a_failing_release_is_explained_by_the_last_words_of_its_pod(fleet: Fleet, tmp_path: Path) -> None:
+    for name, text in CRASHING.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    folder = f"--cwd={tmp_path}"
+    assert fleet.run("pulumi", folder, "stack", "init", "crashing").returncode == 0
+    try:
+        done = fleet.run("pulumi", folder, "up", "--yes", "--skip-preview", "--stack=crashing")
+        assert done.returncode != 0
+        printed = done.stdout + done.stderr
+        assert "CrashLoopBackOff" in printed or "BackOff" in printed
+        assert "no-such-flag" in printed
+        assert "Traceback" not in printed
+    finally:
+        assert fleet.run("pulumi", folder, "destroy", "--yes", "--skip-preview", "--stack=crashing").returncode == 0
 
 
 def test_a_second_demo_changes_nothing_and_is_quick() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, environment_of_a_user, make
 from kubectl import eventually
+from live import ROOT, environment_of_a_user, make
 
 from local import leftovers
 from local.environment import LOCAL
