@@ -15,6 +15,7 @@ import sys
 import tarfile
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -92,14 +93,17 @@ class Cluster:
             try:
                 async with asyncio.timeout(START_SECONDS):
                     await self._bring_up(process, progress)
+            except BrokenPipeError:
+                raise LocalError(self._why_it_ended()) from None
             except TimeoutError:
                 raise LocalError(
                     f"Cluster {self.node.name} was not Ready within {START_SECONDS:.0f} s (waiting for"
                     f" {progress.detail}): its logs are in {self._logs}."
                 ) from None
             finally:
-                if process.stdin:
-                    process.stdin.close()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe:
+                        pipe.close()
             progress.detail = f"Ready at {self.node.address}"
 
     def import_images(self, archive: Path) -> bool:
@@ -120,7 +124,7 @@ class Cluster:
         """Run a command inside, as on the node's own shell, and return its stdout; LocalError where it fails."""
         result = subprocess.run(
             [*self._enter(), *command],
-            env={"PATH": _SAFE_PATH},
+            env={"PATH": _SAFE_PATH, leftovers.MARK: str(self.owner)},
             stdin=stdin,
             capture_output=True,
             text=True,
@@ -226,7 +230,7 @@ class Cluster:
             }
         )
 
-    def _spawn(self) -> subprocess.Popen[str]:
+    def _spawn(self) -> subprocess.Popen[bytes]:
         environment = {
             "PATH": _SAFE_PATH,
             leftovers.MARK: str(self.owner),
@@ -238,39 +242,40 @@ class Cluster:
                 ["unshare", "--fork", "--kill-child", *_NAMESPACES, *init],
                 env=environment,
                 stdin=subprocess.PIPE,
-                stdout=log,
+                stdout=subprocess.PIPE,
                 stderr=log,
-                text=True,
+                bufsize=0,
                 start_new_session=True,  # Ctrl-C in the terminal is for the program that starts clusters
             )
 
-    async def _bring_up(self, process: subprocess.Popen[str], progress: Step) -> None:
+    async def _bring_up(self, process: subprocess.Popen[bytes], progress: Step) -> None:
+        started = datetime.now(UTC)
+
         def send(line: str) -> None:
             if process.stdin:
-                process.stdin.write(f"{line}\n")
-                process.stdin.flush()
+                process.stdin.write(f"{line}\n".encode())
 
         async with self._api() as api:
             progress.detail = "its namespaces"
-            await self._while_alive(process, _until_isolated(process.pid))
+            await self._while_alive(process, _until_said(process))
             network.attach(self.node.number, process.pid)
             send("network")
             progress.detail = "kube-apiserver"
             await self._while_alive(process, _until_answered(api, "/readyz"))
             send("clients")
             progress.detail = "kubelet"
-            await self._while_alive(process, _until_ready(api, self.node))
+            await self._while_alive(process, _until_ready(api, self.node, since=started))
             progress.detail = "kube-proxy"
             health = f"http://{self.node.address}:{components.PROXY_HEALTH_PORT}/healthz"
             await self._while_alive(process, _until_answered(api, health))
             send("stay")
 
-    async def _while_alive(self, process: subprocess.Popen[str], work: Coroutine[None, None, None]) -> None:
+    async def _while_alive(self, process: subprocess.Popen[bytes], work: Coroutine[None, None, None]) -> None:
         working = asyncio.create_task(work)
         ended = asyncio.create_task(_until_ended(process.pid))
         try:
             await asyncio.wait({working, ended}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
+            if process.poll() is not None:
                 raise LocalError(self._why_it_ended())
             await working
         finally:
@@ -311,12 +316,6 @@ def _kubeconfig_path(owner: Path, name: str) -> Path:
     return owner / "kubeconfigs" / f"{name}.yaml"
 
 
-async def _until_isolated(pid: int) -> None:
-    own = Path("/proc/self/ns/net").readlink()
-    while Path(f"/proc/{pid}/ns/net").readlink() == own:
-        await asyncio.sleep(0.005)
-
-
 async def _until_answered(api: httpx.AsyncClient, url: str) -> None:
     while True:
         with contextlib.suppress(httpx.TransportError):
@@ -325,32 +324,51 @@ async def _until_answered(api: httpx.AsyncClient, url: str) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _until_ready(api: httpx.AsyncClient, node: Node) -> None:
-    """Watch the node until it is Ready; the API server may end a watch at any time."""
+async def _until_ready(api: httpx.AsyncClient, node: Node, since: datetime | None = None) -> None:
+    """Watch the node until it is Ready by what kubelet said `since`; the API server may end a watch at any time."""
     parameters = {"watch": "true", "fieldSelector": f"metadata.name={node.name}"}
     while True:
         with contextlib.suppress(httpx.TransportError):
             async with api.stream("GET", "/api/v1/nodes", params=parameters, timeout=None) as events:
                 async for line in events.aiter_lines():
-                    if events.is_success and _is_ready(json.loads(line)["object"]):
+                    if events.is_success and _is_ready(json.loads(line)["object"], since):
                         return
         await asyncio.sleep(POLL_SECONDS)
 
 
+async def _until_said(process: subprocess.Popen[bytes]) -> None:
+    """Wait for the first line, or for the end of a process that says none."""
+    if process.stdout:
+        await _until_readable(process.stdout.fileno())
+        if not process.stdout.readline():
+            await _until_ended(process.pid)
+
+
 async def _until_ended(pid: int) -> None:
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
     descriptor = os.pidfd_open(pid)
-    loop.add_reader(descriptor, ended.set)
     try:
-        await ended.wait()
+        await _until_readable(descriptor)
     finally:
-        loop.remove_reader(descriptor)
         os.close(descriptor)
 
 
-def _is_ready(node: Mapping[str, Any]) -> bool:
-    conditions = node.get("status", {}).get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+async def _until_readable(descriptor: int) -> None:
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _is_ready(node: Mapping[str, Any], since: datetime | None) -> bool:
+    """Without `since`, what is known of a node that was restarted may be what it was before."""
+    return any(
+        condition["type"] == "Ready"
+        and condition["status"] == "True"
+        and (since is None or datetime.fromisoformat(condition["lastHeartbeatTime"]) >= since.replace(microsecond=0))
+        for condition in node.get("status", {}).get("conditions", [])
+    )
 
 
 def _images(archive: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from local.init import STATE, TOOLS, Component
 API_PORT = 6443
 PROXY_HEALTH_PORT = 10256
 POD_SUBNET = "10.244.0.0/24"
-SANDBOX_IMAGE = "docker.io/local/pause:1"
+SANDBOX_IMAGE = "docker.io/prometheus-fleet/pause:1"
 
 _PKI = STATE / "pki"
 _CONFIG = STATE / "config"

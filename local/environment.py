@@ -1,6 +1,7 @@
 """The variables under which everything of the local fleet runs; `.local/env` gives them to a shell."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,6 @@ def write(found: Mapping[str, str]) -> None:
 
 
 def _quote(value: str) -> str:
-    """In double quotes, within which a shell still expands $PATH."""
-    escaped = "".join(f"\\{letter}" if letter in '"`\\' else letter for letter in value)
+    """In double quotes, within which a shell expands $PATH and nothing else."""
+    escaped = re.sub(r'["`\\]|\$(?!PATH\b)', r"\\\g<0>", value)
     return f'"{escaped}"'

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NoReturn, TypedDict, cast
 
 # A node looks the same wherever the checkout is: these are the cluster's folder and the tools, inside.
 STATE = Path("/run/fleet")
@@ -50,12 +50,17 @@ class Specification(TypedDict):
 
 
 def main(specification: Path) -> None:
-    """Follow the lines on stdin; without a `stay` as the last one, who started the cluster died, and so does it."""
+    """Say `isolated` on stdout, then follow the lines on stdin.
+
+    If they end before `stay`, whoever started this cluster is dead, and the cluster ends too.
+    """
     spec = cast("Specification", json.loads(specification.read_text()))
     for cgroup in spec["cgroups"]:
         Path(cgroup).write_text("0")
     socket.sethostname(spec["name"])
     _mount(spec)
+    sys.stdout.write("isolated\n")
+    sys.stdout.flush()
     if sys.stdin.readline() != "network\n":
         return
     _configure_network(spec)
@@ -66,15 +71,15 @@ def main(specification: Path) -> None:
             running.update({_start(component): component["name"] for component in spec["clients"]})
             if sys.stdin.readline() == "stay\n":
                 return
-        print("start: given up by the program that had begun it", flush=True)  # noqa: T201  # stdout is the log
-        os._exit(1)
+        _leave("start: given up by the program that had begun it")
 
     threading.Thread(target=follow).start()
     while True:
         pid, status = os.wait()
         if pid in running:
-            _report(running[pid], os.waitstatus_to_exitcode(status))
-            os._exit(1)
+            code = os.waitstatus_to_exitcode(status)
+            how = f"ended by signal {-code}" if code < 0 else f"exited with status {code}"
+            _leave(f"{running[pid]}: {how}")
 
 
 def _mount(spec: Specification) -> None:
@@ -132,9 +137,11 @@ def _start(component: Component) -> int:
         )
 
 
-def _report(name: str, code: int) -> None:
-    how = f"ended by signal {-code}" if code < 0 else f"exited with status {code}"
-    print(f"{name}: {how}", flush=True)  # noqa: T201  # stdout is the log
+def _leave(reason: str) -> NoReturn:
+    """Not by an exception: in a thread, that would end the thread alone."""
+    sys.stderr.write(f"{reason}\n")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 if __name__ == "__main__":

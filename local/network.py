@@ -54,15 +54,10 @@ def ensure_bridge(owner: Path) -> None:
     The bridge's hardware address says whose it is, as nothing else can be set in the same step that makes it:
     a kill between two steps must not leave a bridge that nobody owns.
     """
-    steps = [
-        f"link set dev {BRIDGE} alias {owner}",
-        f"address replace {HOST_ADDRESS}/{SUBNET.prefixlen} dev {BRIDGE}",
-        f"link set dev {BRIDGE} up",
-    ]
     bridge = _bridge()
     if bridge is None:
         _check_range_is_free()
-        steps.insert(0, f"link add name {BRIDGE} address {_hardware_address(owner)} type bridge")
+        _ip("link", "add", "name", BRIDGE, "address", _hardware_address(owner), "type", "bridge")
     elif not _owned(bridge, owner):
         holder = bridge.get("ifalias")
         raise LocalError(
@@ -72,7 +67,9 @@ def ensure_bridge(owner: Path) -> None:
             else f"A network interface {BRIDGE} exists that this project did not make:"
             f" rename it or remove it with `ip link delete {BRIDGE}`."
         )
-    _ip("-batch", "-", commands=steps)
+    _ip("link", "set", "dev", BRIDGE, "alias", str(owner))
+    _ip("address", "replace", f"{HOST_ADDRESS}/{SUBNET.prefixlen}", "dev", BRIDGE)
+    _ip("link", "set", "dev", BRIDGE, "up")
 
 
 def attach(number: int, process: int) -> None:
@@ -80,22 +77,7 @@ def attach(number: int, process: int) -> None:
     cable = f"fleet-{number}"
     if any(link["ifname"] == cable for link in _cables()):  # the kernel has not yet let go of the last one's
         _ip("link", "delete", "dev", cable, missing_ok=True)
-    _ip(
-        "link",
-        "add",
-        "name",
-        cable,
-        "master",
-        BRIDGE,
-        "up",
-        "type",
-        "veth",
-        "peer",
-        "name",
-        "eth0",
-        "netns",
-        str(process),
-    )
+    _ip(*f"link add name {cable} master {BRIDGE} up type veth peer name eth0 netns {process}".split())
 
 
 def remove(owner: Path) -> None:
@@ -146,14 +128,8 @@ def _check_range_is_free() -> None:
             )
 
 
-def _ip(*arguments: str, commands: list[str] | None = None, missing_ok: bool = False) -> str:
-    result = subprocess.run(
-        ["ip", *arguments],
-        input="\n".join(commands) if commands else None,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _ip(*arguments: str, missing_ok: bool = False) -> str:
+    result = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
     if result.returncode and not (missing_ok and "Cannot find device" in result.stderr):
-        raise LocalError(f"`ip {' '.join(commands or arguments)}` failed: {result.stderr.strip()}")
+        raise LocalError(f"`ip {' '.join(arguments)}` failed: {result.stderr.strip()}")
     return result.stdout

@@ -46,7 +46,7 @@ def identities(name: str, address: str) -> dict[str, Identity]:
 
 
 def ensure(directory: Path, name: str, address: str) -> None:
-    """Make `directory` hold, all 0600: `STEM.crt`, `STEM.key` for each identity; `ca.crt`, `ca.key`; `sa.key`, `sa.pub`."""
+    """Make `directory` hold, all 0600, `STEM.crt` and `STEM.key` of `ca` and each identity, and `sa.key`, `sa.pub`."""
     if is_current(directory, address):
         return
     shutil.rmtree(directory, ignore_errors=True)
