@@ -20,7 +20,5 @@ def kube_prometheus_stack(
         chart=cluster.chart.source,
         version=cluster.chart.version,
         values=values,
-        # A failed first install is rolled back and reported, instead of lying half-way in the cluster.
-        cleanup_on_fail=True,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on]),
     )

@@ -2,16 +2,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from live import Fleet, environment_of_a_user, make
+from live import Fleet, environment_of_a_user, make, work_tree
 
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
+    tree_before = work_tree()
     printed, _ = make("demo", within=45 * 60)
     before = dict(os.environ)
     os.environ.update(environment_of_a_user())
     try:
-        yield Fleet(printed)
+        yield Fleet(printed, tree_before)
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -14,11 +14,18 @@ class Fleet:
 
     first_run: str
     """What `make demo` printed."""
+    tree_before: str
+    """What git saw of the work tree before it."""
 
     def run(self, *command: str, within: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=within, check=False
         )
+
+
+def work_tree() -> str:
+    command = ["git", "status", "--porcelain"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def make(target: str, within: float) -> tuple[str, float]:

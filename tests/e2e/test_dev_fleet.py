@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from kubectl import api, by_label, carry_into_pods, eventually, kubectl, objects, query, raw_samples
-from live import ROOT, Fleet, make
+from live import ROOT, Fleet, make, work_tree
 
 from fleet.names import PART_OF, PROJECT, TIER_LABEL
 from fleet.plan import Plan
@@ -338,8 +338,10 @@ def test_a_second_demo_changes_nothing_and_is_quick() -> None:
     assert seconds <= 60
 
 
-def test_demo_leaves_the_work_tree_clean(fleet: Fleet) -> None:
-    tracked = fleet.run("git", "status", "--porcelain", "Pulumi.dev.yaml").stdout
-    assert tracked == ""
-    assert (ROOT / ".local" / "env").exists()
-    assert Path(ROOT / ".local" / "kubeconfigs" / "hub.yaml").stat().st_mode & 0o777 == 0o600
+def test_demo_leaves_the_work_tree_as_it_was(fleet: Fleet) -> None:
+    assert work_tree() == fleet.tree_before
+
+
+def test_what_holds_keys_is_for_its_owner_alone() -> None:
+    for path in (*(ROOT / ".local" / "kubeconfigs").iterdir(), ROOT / ".local" / "pulumi"):
+        assert path.stat().st_mode & 0o077 == 0, path
