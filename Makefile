@@ -2,13 +2,13 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
-CHART ?=
-CHART_VERSION ?=
+export CHART CHART_VERSION
 
-.PHONY: demo down status check lint unit test
+.PHONY: demo down status check lint unit test env
 
 demo: .venv/ready
-	@$(PYTHON) -m local demo $(if $(CHART),--chart '$(CHART)') $(if $(CHART_VERSION),--chart-version '$(CHART_VERSION)')
+	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
+		$(PYTHON) -m local demo
 
 down: .venv/ready
 	@$(PYTHON) -m local down
@@ -29,6 +29,8 @@ unit: .venv/ready
 
 test: check
 	$(PYTHON) -m pytest -m cluster
+
+env: .venv/ready
 
 # uv comes from a hash-checked file, and everything else from uv.lock.
 .venv/ready: uv.lock pyproject.toml local/uv.txt

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+from pydantic import BaseModel, ValidationError
+
 from fleet.errors import FleetError, Problem
 from fleet.plan import ClusterPlan, Plan
 
@@ -16,18 +19,45 @@ class Kubeconfig:
     """Holds keys: keep it out of logs and messages."""
 
 
+class _Context(BaseModel):
+    name: str
+
+
+class _Contexts(BaseModel):
+    contexts: list[_Context]
+
+
 def read_kubeconfig(cluster: ClusterPlan, environ: Mapping[str, str] = os.environ) -> Kubeconfig:
     """Reads the cluster's kubeconfig, relative to the working directory (Pulumi.yaml's folder).
 
-    Absent on the page: the first file of `$KUBECONFIG`, then `~/.kube/config`. Raises FleetError.
+    Absent on the page: of the files in `$KUBECONFIG`, else `~/.kube/config`, the first that has the context.
+    Raises FleetError.
     """
-    default = environ.get("KUBECONFIG", "").split(os.pathsep)[0] or "~/.kube/config"
-    path = (cluster.kubeconfig or Path(default)).expanduser()
+    where = f"clusters.{cluster.name}.kubeconfig"
+    if cluster.kubeconfig is not None:
+        return _read(cluster.kubeconfig, where)
+    listed = [path for path in environ.get("KUBECONFIG", "").split(os.pathsep) if path] or ["~/.kube/config"]
+    for path in map(Path, listed):
+        found = _read(path, where)
+        if cluster.context is None or cluster.context in _contexts(found, where):
+            return found
+    message = f"none of {', '.join(listed)} has the context {cluster.context!r}"
+    raise FleetError([Problem(f"clusters.{cluster.name}.context", message)])
+
+
+def _read(path: Path, where: str) -> Kubeconfig:
     try:
-        return Kubeconfig(path, path.read_text())
+        return Kubeconfig(path.expanduser(), path.expanduser().read_text())
     except OSError as error:
-        where = f"clusters.{cluster.name}.kubeconfig"
         raise FleetError([Problem(where, f"{path} cannot be read: {error.strerror}")]) from None
+
+
+def _contexts(kubeconfig: Kubeconfig, where: str) -> set[str]:
+    try:
+        return {context.name for context in _Contexts.model_validate(yaml.safe_load(kubeconfig.text)).contexts}
+    except (ValidationError, yaml.YAMLError):
+        # Neither error is shown: each quotes the file, which holds keys.
+        raise FleetError([Problem(where, f"{kubeconfig.path} is not a kubeconfig")]) from None
 
 
 def read_kubeconfigs(plan: Plan) -> dict[str, Kubeconfig]:

@@ -34,7 +34,12 @@ async def live_statuses(plan: Plan, fleet: FleetOutput) -> list[EdgeStatus]:
 
 
 async def _connect(plan: Plan, name: str, namespace: str) -> Prometheus | Unreachable:
-    cluster = plan.clusters[name]
+    cluster = plan.clusters.get(name)
+    if cluster is None:
+        return Unreachable(f"{name} is deployed, but no longer on the page: `pulumi up` takes it away")
+    if cluster.kubeconfig_secret is not None:
+        # Its contents would have to pass through a file or this process's memory in clear.
+        return Unreachable(f"the kubeconfig of {name} is a Pulumi secret, which this command does not read")
     try:
         return await Prometheus.connect(name, namespace, read_kubeconfig(cluster).path, cluster.context)
     except Unreachable as error:

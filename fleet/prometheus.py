@@ -1,5 +1,6 @@
 """A cluster's Prometheus, asked through its API server: whoever may use the kubeconfig may ask."""
 
+import asyncio
 import json
 import warnings
 from collections.abc import Mapping
@@ -11,9 +12,15 @@ from typing import Protocol, Self, cast
 import httpx
 import kr8s
 import kr8s.asyncio
+import yaml
 from pydantic import BaseModel
 
 from fleet.names import PROMETHEUS
+
+ANSWER_SECONDS = 10
+"""Within which an API server answers, or counts as out of reach."""
+
+_FAILURES = (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError)
 
 
 class Unreachable(Exception):  # noqa: N818 (a state of the cluster, which callers report and go on)
@@ -67,8 +74,9 @@ class Prometheus:
         # kr8s warns of servers newer than itself; nothing that is used here changes between versions.
         warnings.filterwarnings("ignore", message="Kubernetes version .* is not supported", module="kr8s")
         try:
-            api = await kr8s.asyncio.api(kubeconfig=str(kubeconfig), context=context)
-        except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError) as error:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                api = await kr8s.asyncio.api(kubeconfig=str(kubeconfig), context=context)
+        except (*_FAILURES, ValueError, LookupError, TypeError, yaml.YAMLError) as error:
             raise Unreachable(f"API server of {cluster}: {error or type(error).__name__}") from None
         return cls(cluster, namespace, cast("_Api", api))
 
@@ -91,9 +99,9 @@ class Prometheus:
     async def _get(self, path: str, params: Mapping[str, str]) -> str:
         url = f"namespaces/{self.namespace}/{path}"
         try:
-            async with self.api.call_api("GET", url=url, params=params) as response:
+            async with asyncio.timeout(ANSWER_SECONDS), self.api.call_api("GET", url=url, params=params) as response:
                 return response.text
         except kr8s.ServerError as error:
             raise Unreachable(f"Prometheus of {self.cluster}: {error}") from None
-        except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError) as error:
+        except _FAILURES as error:
             raise Unreachable(f"API server of {self.cluster}: {error or type(error).__name__}") from None

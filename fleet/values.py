@@ -77,13 +77,16 @@ def _common(cluster: ClusterPlan) -> Values:
 def _exporters(cluster: ClusterPlan) -> Values:
     """Leaves watch their own cluster; the tiers above watch the leaves, and edges only what asks for it."""
     is_leaf = cluster.tier is Tier.LEAF
+    labels = object_labels(cluster.tier)
     return {
         "kubeStateMetrics": {"enabled": is_leaf},
         "nodeExporter": {"enabled": is_leaf},
         "kubelet": {"enabled": is_leaf},
         "kubeApiServer": {"enabled": False},
         "coreDns": {"enabled": False},
+        "kube-state-metrics": {"customLabels": labels},
         "prometheus-node-exporter": {
+            "commonLabels": labels,
             "prometheus": {
                 "monitor": {
                     # node-exporter does not know which node it runs on, and `instance` is an address.
@@ -91,7 +94,7 @@ def _exporters(cluster: ClusterPlan) -> Values:
                         {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node"},
                     ]
                 }
-            }
+            },
         },
     }
 

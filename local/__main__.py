@@ -4,31 +4,32 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from fleet.errors import FleetError
 from local import leftovers
 from local.clusters import LocalFleet
-from local.environment import CHECKOUT, LOCAL, Chart
+from local.environment import CHECKOUT, LOCAL
 from local.errors import LocalError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
-def demo(
-    chart: Annotated[str, typer.Option(help="A path or oci:// reference in place of the small chart.")] = "",
-    chart_version: Annotated[str, typer.Option(help="Its exact version, for oci://.")] = "",
-) -> None:
-    """Build the tools, start the clusters, deploy stack dev and wait for samples at the top."""
+def demo() -> None:
+    """Build the tools, start the clusters, deploy stack dev and wait for samples at the top.
+
+    FLEET_CHART and FLEET_CHART_VERSION name another chart than the stack's: a path, or oci:// and its version.
+    """
     from local.demo import demo as run  # noqa: PLC0415 (`down` has to work where these imports do not)
 
     _need_root("make demo")
+    _resolve_chart()
+    os.chdir(CHECKOUT)
     leftovers.claim(LOCAL)
     try:
-        run(_chart(chart, chart_version))
+        run()
     except KeyboardInterrupt:
         raise LocalError("Stopped. `make demo` goes on from here; `make down` takes everything away.") from None
 
@@ -38,30 +39,35 @@ def down() -> None:
     """End the local clusters and everything that an interrupted run left, and drop the stack's state."""
     _need_root("make down")
     LocalFleet(LOCAL, LOCAL).down()
-    shutil.rmtree(LOCAL, ignore_errors=True)
+    if LOCAL.exists():
+        shutil.rmtree(LOCAL)
 
 
-def _chart(source: str, version: str) -> Chart | None:
-    if not source:
-        return None
-    if source.startswith("oci://"):
-        return Chart(source, version or None)
-    path = Path(source).resolve()
-    if not (path / "Chart.yaml").exists():
-        raise LocalError(f"CHART={source}: there is no chart (no Chart.yaml) in {path}")
-    return Chart(str(path), None)
+def _resolve_chart() -> None:
+    """A path is meant from where the command was typed, and used from several folders."""
+    source, version = os.environ.get("FLEET_CHART", ""), os.environ.get("FLEET_CHART_VERSION", "")
+    if version and not source.startswith("oci://"):
+        raise LocalError("CHART_VERSION is for charts from a registry: make demo CHART=oci://… CHART_VERSION=1.2.3")
+    if source.startswith("oci://") and not version:
+        raise LocalError(
+            f"a chart from a registry needs its exact version: make demo CHART={source} CHART_VERSION=1.2.3"
+        )
+    if source and not source.startswith("oci://"):
+        path = Path(source).resolve()
+        if not (path / "Chart.yaml").exists():
+            raise LocalError(f"CHART={source}: there is no chart (no Chart.yaml) in {path}")
+        os.environ["FLEET_CHART"] = str(path)
 
 
 def _need_root(command: str) -> None:
     if os.geteuid() != 0:
         raise LocalError(
-            f"{command} needs root: it makes network and process namespaces. Run `sudo -E {command}`, or `make check` "
-            f"for the part of the tests that needs none."
+            f'{command} needs root: it makes network and process namespaces. Run `sudo env PATH="$PATH" {command}`, or '
+            f"`make check` for the part of the tests that needs none."
         )
 
 
 def main() -> None:
-    os.chdir(CHECKOUT)
     try:
         app()
     except (LocalError, FleetError) as error:

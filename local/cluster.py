@@ -15,7 +15,6 @@ import sys
 import tarfile
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -249,8 +248,6 @@ class Cluster:
             )
 
     async def _bring_up(self, process: subprocess.Popen[bytes], progress: Step) -> None:
-        started = datetime.now(UTC)
-
         def send(line: str) -> None:
             if process.stdin:
                 process.stdin.write(f"{line}\n".encode())
@@ -262,9 +259,10 @@ class Cluster:
             send("network")
             progress.detail = "kube-apiserver"
             await self._while_alive(process, _until_answered(api, "/readyz"))
+            await self._while_alive(process, _forget_readiness(api, self.node))
             send("clients")
             progress.detail = "kubelet"
-            await self._while_alive(process, _until_ready(api, self.node, since=started))
+            await self._while_alive(process, _until_ready(api, self.node))
             progress.detail = "kube-proxy"
             health = f"http://{self.node.address}:{components.PROXY_HEALTH_PORT}/healthz"
             await self._while_alive(process, _until_answered(api, health))
@@ -324,14 +322,25 @@ async def _until_answered(api: httpx.AsyncClient, url: str) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _until_ready(api: httpx.AsyncClient, node: Node, since: datetime | None = None) -> None:
-    """Watch the node until it is Ready by what kubelet said `since`; the API server may end a watch at any time."""
+async def _forget_readiness(api: httpx.AsyncClient, node: Node) -> None:
+    """Of a cluster that is started again: what its kubelet said last would be taken for what it says now."""
+    unknown = {"type": "Ready", "status": "Unknown", "reason": "Restarted"}
+    with contextlib.suppress(httpx.TransportError):
+        await api.patch(
+            f"/api/v1/nodes/{node.name}/status",
+            json={"status": {"conditions": [unknown]}},
+            headers={"Content-Type": "application/strategic-merge-patch+json"},
+        )
+
+
+async def _until_ready(api: httpx.AsyncClient, node: Node) -> None:
+    """Watch the node until it is Ready; the API server may end a watch at any time."""
     parameters = {"watch": "true", "fieldSelector": f"metadata.name={node.name}"}
     while True:
         with contextlib.suppress(httpx.TransportError):
             async with api.stream("GET", "/api/v1/nodes", params=parameters, timeout=None) as events:
                 async for line in events.aiter_lines():
-                    if events.is_success and _is_ready(json.loads(line)["object"], since):
+                    if events.is_success and _is_ready(json.loads(line)["object"]):
                         return
         await asyncio.sleep(POLL_SECONDS)
 
@@ -361,14 +370,9 @@ async def _until_readable(descriptor: int) -> None:
         loop.remove_reader(descriptor)
 
 
-def _is_ready(node: Mapping[str, Any], since: datetime | None) -> bool:
-    """Without `since`, what is known of a node that was restarted may be what it was before."""
-    return any(
-        condition["type"] == "Ready"
-        and condition["status"] == "True"
-        and (since is None or datetime.fromisoformat(condition["lastHeartbeatTime"]) >= since.replace(microsecond=0))
-        for condition in node.get("status", {}).get("conditions", [])
-    )
+def _is_ready(node: Mapping[str, Any]) -> bool:
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
 
 
 def _images(archive: Path) -> dict[str, str]:

@@ -51,8 +51,8 @@ def servers(address: str) -> list[Component]:
                 "advertise-client-urls": _ETCD_URL,
                 "unsafe-no-fsync": "true",  # the state is thrown away with the cluster
                 "backend-batch-interval": "1s",
-                "heartbeat-interval": "1000",
-                "election-timeout": "10000",
+                "heartbeat-interval": "250",
+                "election-timeout": "1250",
                 "log-level": "warn",
             },
         ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import subprocess
 import time
 from collections.abc import Generator, Mapping
@@ -18,10 +19,10 @@ from fleet.outputs import query_path
 from fleet.plan import Plan
 from fleet.status import EdgeStatus
 from fleet.tables import status_table
-from local import chart_assembly, environment, golang, leftovers, plugins, stack, toolchain
+from local import chart_assembly, environment, golang, leftovers, network, plugins, stack, toolchain
 from local.clusters import LocalFleet
 from local.debian import ensure_debian_packages
-from local.environment import CHECKOUT, LOCAL, STACK, Chart
+from local.environment import CHECKOUT, LOCAL, STACK
 from local.errors import LocalError
 from local.images import archive
 from local.page import local_plan
@@ -32,10 +33,10 @@ DATA_SECONDS = 180
 """Within which samples must be at the top once everything is deployed."""
 
 
-def demo(chart: Chart | None) -> None:
+def demo() -> None:
     """Raises LocalError or FleetError with what is wrong and what to do; the next run goes on from there."""
     with _only_run():
-        _bring_up(chart)
+        _bring_up()
 
 
 @contextmanager
@@ -54,45 +55,47 @@ def _only_run() -> Generator[None]:
         yield
 
 
-def _bring_up(chart: Chart | None) -> None:
-    plan = local_plan(chart)
+def _bring_up() -> None:
+    plan = local_plan()
     ensure_debian_packages()
+    # Before the tools are built: what is in its way can be known now.
+    network.ensure_bridge(LOCAL)
     tools, pulumi = toolchain.ensure(), toolchain.pulumi_bin()
     # The clusters start while what goes into them is prepared.
     with ThreadPoolExecutor() as pool:
         starting = pool.submit(LocalFleet(LOCAL, tools).up, list(plan.clusters))
-        _prepare(plan, chart, tools, pulumi)
+        _enter_environment(plan, tools, pulumi)
         images = _pack(plan, tools)
         clusters = starting.result()
         with step("import the images"):
             importing = [pool.submit(cluster.import_images, images[cluster.node.name]) for cluster in clusters]
             for each in importing:
                 each.result()
-    _watched_services("workload.yaml", plan, Tier.LEAF, Tier.EDGE)
-    stack.deploy()
-    _watched_services("workload.monitor.yaml", plan, Tier.LEAF)
+    _apply("workload.yaml", plan, Tier.LEAF, Tier.EDGE)
+    stack.deploy(plan)
+    _apply("workload.monitor.yaml", plan, Tier.LEAF)
     statuses = _wait_for_data(plan)
     Console().print(status_table(statuses))
     typer.echo(_how_to_look_around(plan))
 
 
-def _prepare(plan: Plan, chart: Chart | None, tools: Path, pulumi: Path | None) -> None:
-    clusters = list(plan.clusters)
-    found = environment.variables(tools=tools, pulumi=pulumi, standins=None, clusters=clusters, chart=chart)
-    environment.enter(found)
+def _enter_environment(plan: Plan, tools: Path, pulumi: Path | None) -> None:
+    def found(standins: Path | None) -> Mapping[str, str]:
+        return environment.variables(tools=tools, pulumi=pulumi, standins=standins, clusters=[*plan.clusters])
+
+    environment.enter(found(standins=None))
     with step("choose the provider plugins"):
         standins = plugins.standins()
-    found = environment.variables(tools=tools, pulumi=pulumi, standins=standins, clusters=clusters, chart=chart)
-    environment.enter(found)
-    environment.write(found)
-    if chart is None:
-        with step("assemble the small chart"):
-            crds = chart_assembly.operator_crds(golang.find(), CHECKOUT / "local" / "tools" / "operator")
-            chart_assembly.assemble(CHECKOUT / "local" / "chart", crds, LOCAL / "chart")
+    environment.enter(found(standins))
+    environment.write(found(standins))
 
 
 def _pack(plan: Plan, tools: Path) -> Mapping[str, Path]:
     """An archive by cluster, with every image that its chart and services ask for."""
+    if not os.environ["FLEET_CHART"]:
+        with step("assemble the small chart"):
+            crds = chart_assembly.operator_crds(golang.find(), CHECKOUT / "local" / "tools" / "operator")
+            chart_assembly.assemble(CHECKOUT / "local" / "chart", crds, LOCAL / "chart")
     with step("render the chart for every cluster"):
         references = image_references(plan, toolchain.version("kubectl"))
     return {name: archive({*references[name], *_WORKLOAD_IMAGES}, tools) for name in plan.clusters}
@@ -101,7 +104,7 @@ def _pack(plan: Plan, tools: Path) -> Mapping[str, Path]:
 _WORKLOAD_IMAGES = ("docker.io/prometheus-fleet/demo-app:dev",)
 
 
-def _watched_services(manifest: str, plan: Plan, *tiers: Tier) -> None:
+def _apply(manifest: str, plan: Plan, *tiers: Tier) -> None:
     with step(f"apply {manifest}"):
         for cluster in (cluster for tier in tiers for cluster in plan.tier(tier)):
             path = CHECKOUT / "local" / manifest

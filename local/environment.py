@@ -3,45 +3,34 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent
 LOCAL = CHECKOUT / ".local"
 STACK = "dev"
+_PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (the variable's name; it would win over the file)
+BACKEND = LOCAL / "pulumi"
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """What the user asked for in place of the stack's own chart."""
-
-    source: str
-    version: str | None
-
-
-def variables(
-    *, tools: Path, pulumi: Path | None, standins: Path | None, clusters: Sequence[str], chart: Chart | None
-) -> dict[str, str]:
+def variables(*, tools: Path, pulumi: Path | None, standins: Path | None, clusters: Sequence[str]) -> dict[str, str]:
     """`pulumi` is the folder of the built CLI, `standins` that of plugins; None where the official ones serve.
 
     Stand-ins come last on PATH: a plugin on PATH shadows every other.
     """
     before = [folder for folder in (CHECKOUT / ".venv" / "bin", pulumi, tools) if folder is not None]
     after = [standins] if standins is not None else []
-    backend = LOCAL / "pulumi"
     # By the clusters' names as contexts, so that `kubectl --context eu-1` works.
     kubeconfigs = os.pathsep.join(str(kubeconfig(name)) for name in clusters)
-    found = {
+    return {
         "PATH": os.pathsep.join([*map(str, before), "$PATH", *map(str, after)]),
         "KUBECONFIG": kubeconfigs,
-        "PULUMI_BACKEND_URL": f"file://{backend}",
+        "PULUMI_BACKEND_URL": f"file://{BACKEND}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(CHECKOUT / "local" / "dev.passphrase"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # The stack's own chart again, in a shell that had been told of another one.
+        "FLEET_CHART": os.environ.get("FLEET_CHART", ""),
+        "FLEET_CHART_VERSION": os.environ.get("FLEET_CHART_VERSION", ""),
     }
-    if chart is not None:
-        found["FLEET_CHART"] = chart.source
-        found["FLEET_CHART_VERSION"] = chart.version or ""
-    return found
 
 
 def kubeconfig(cluster: str) -> Path:
@@ -52,12 +41,13 @@ def enter(found: Mapping[str, str]) -> None:
     """Gives the variables to this process and to all that it starts."""
     path = found["PATH"].replace("$PATH", os.environ.get("PATH", ""))
     os.environ.update({**found, "PATH": path})
+    os.environ.pop(_PASSPHRASE, None)
 
 
 def write(found: Mapping[str, str]) -> None:
     """`.local/env`, to be read by a shell with `.`: it names files that hold secrets, and holds none."""
     lines = (f"export {name}={_quote(value)}\n" for name, value in found.items())
-    (LOCAL / "env").write_text("".join(lines))
+    (LOCAL / "env").write_text("".join([*lines, f"unset {_PASSPHRASE}\n"]))
 
 
 def _quote(value: str) -> str:

@@ -77,9 +77,11 @@ def _signal_and_wait(owner: Path, processes: Iterable[Process], number: signal.S
             descriptor = os.pidfd_open(process.pid)
         except ProcessLookupError:
             continue
+        if _read(process.pid, owner) != process:  # the number already belongs to another process
+            os.close(descriptor)
+            continue
         waiting.add(descriptor)
-        if _read(process.pid, owner) == process:  # else the number already belongs to another process
-            signal.pidfd_send_signal(descriptor, number)
+        signal.pidfd_send_signal(descriptor, number)
     deadline = time.monotonic() + seconds
     ended: set[int] = set()
     while (left := waiting - ended) and (remaining := deadline - time.monotonic()) > 0:

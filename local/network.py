@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
@@ -82,6 +83,8 @@ def attach(number: int, process: int) -> None:
 
 def remove(owner: Path) -> None:
     """Remove what `owner` has of bridge and cables; another's are left alone."""
+    if shutil.which("ip") is None:  # then nothing of ours can be there
+        return
     bridge = _bridge()
     if bridge is None or not _owned(bridge, owner):
         return

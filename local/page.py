@@ -4,14 +4,13 @@ from fleet.errors import FleetError, Problem
 from fleet.page import Page, read_stack
 from fleet.plan import Plan, compile_page
 from fleet.rules import source_metrics
-from local.environment import CHECKOUT, STACK, Chart, kubeconfig
+from local.environment import CHECKOUT, STACK, kubeconfig
 from local.network import node_address
 
 
-def local_plan(chart: Chart | None) -> Plan:
+def local_plan() -> Plan:
     """Raises FleetError, also where the page asks for clusters that the local fleet will not make."""
-    instead = {"FLEET_CHART": chart.source, "FLEET_CHART_VERSION": chart.version or ""} if chart is not None else {}
-    page = read_stack(STACK, CHECKOUT, instead)
+    page = read_stack(STACK, CHECKOUT)
     problems = [problem for number, name in enumerate(page.clusters, 1) for problem in _problems(page, name, number)]
     if problems:
         raise FleetError(problems)

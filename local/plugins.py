@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, TypeAdapter
 
 from local.environment import CHECKOUT, LOCAL
+from local.errors import LocalError
 from local.progress import say
 
 PLUGINS = {"kubernetes": "pulumi-kubernetes", "random": "pulumi-random"}
@@ -58,6 +59,8 @@ def _official(name: str) -> str | None:
 
 
 def _installed(name: str) -> set[str | None]:
-    done = subprocess.run(["pulumi", "plugin", "ls", "--json"], capture_output=True, text=True, check=True)
+    done = subprocess.run(["pulumi", "plugin", "ls", "--json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LocalError(f"`pulumi plugin ls` failed:\n{done.stderr.strip()}")
     plugins = TypeAdapter(list[_Installed]).validate_json(done.stdout)
     return {plugin.version for plugin in plugins if plugin.name == name}

@@ -1,19 +1,18 @@
 """Stack dev on the local fleet: deployed by Pulumi's own CLI, also after a run that was killed."""
 
-import json
 import os
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from local.environment import LOCAL, STACK
+from fleet.names import PROJECT, RELEASE
+from fleet.plan import Plan
+from local.environment import BACKEND, STACK
 from local.errors import LocalError
 from local.progress import say, step
 
-BACKEND = LOCAL / "pulumi"
+_RELEASE_TYPE = "kubernetes:helm.sh/v3:Release"
 
 
 class _Lock(BaseModel):
@@ -21,50 +20,97 @@ class _Lock(BaseModel):
     hostname: str
 
 
-def deploy() -> None:
+class _Resource(BaseModel):
+    urn: str
+    type: str
+
+
+class _Operation(BaseModel):
+    resource: _Resource
+    type: str
+
+
+class _Deployment(BaseModel):
+    pending_operations: list[_Operation] = Field(default_factory=list[_Operation])
+    resources: list[_Resource] = Field(default_factory=list[_Resource])
+
+
+class _Export(BaseModel):
+    deployment: _Deployment
+
+
+def deploy(plan: Plan) -> None:
     """`pulumi up` with the policy pack; its output goes to the terminal. Raises LocalError."""
-    with step("prepare stack dev") as prepared:
-        _select()
-        prepared.detail = _recover()
+    with step(f"prepare stack {STACK}") as prepared:
+        BACKEND.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _pulumi("stack", "select", "--create", STACK)
+        _unlock()
+        prepared.detail = _take_up(plan)
     with step("pulumi up"):
         command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", STACK]
-        command += ["--policy-pack", "policies"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode:
+        if _run_to_its_end([*command, "--policy-pack", "policies"]):
             raise LocalError(
                 "pulumi up failed; what it printed above says where.\n"
                 "Mend that and run `make demo` again: it goes on from here. `make down` takes everything away."
             )
 
 
-def _select() -> None:
-    BACKEND.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _pulumi("stack", "select", "--create", STACK)
+def _run_to_its_end(command: list[str]) -> int:
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as running:
+        try:
+            return running.wait()
+        except KeyboardInterrupt:
+            # Pulumi has the signal as well, and cancels: killed instead, it would leave a lock and plugins.
+            running.wait()
+            raise
 
 
-def _recover() -> str:
-    """Clears what a killed run left: a lock whose owner is dead, and creates of which nobody saw the end."""
-    for path in (BACKEND / ".pulumi" / "locks").rglob("*.json"):
+def _unlock() -> None:
+    """Removes the lock of a run that was killed."""
+    for path in (BACKEND / ".pulumi" / "locks" / "organization" / PROJECT / STACK).glob("*.json"):
         lock = _Lock.model_validate_json(path.read_text())
-        if lock.hostname == os.uname().nodename and not Path(f"/proc/{lock.pid}").exists():
+        if lock.hostname == os.uname().nodename and not _is_pulumi(lock.pid):
             _pulumi("cancel", "--yes", "--stack", STACK)
             say("a run that was killed had left the stack locked: unlocked")
         else:
             raise LocalError(
-                f"stack dev is locked by a running pulumi (pid {lock.pid} on {lock.hostname}).\n"
-                f"Wait until it ends, or end it, and run `make demo` again."
+                f"stack {STACK} is locked by a running pulumi (process {lock.pid} on {lock.hostname}): wait until it "
+                f"ends.\nIf it is long gone, unlock with `. .local/env; pulumi cancel --stack {STACK}`."
             )
-    exported = json.loads(_pulumi("stack", "export", "--stack", STACK))
-    deployment = cast("Mapping[str, object]", exported.get("deployment") or {})
-    if deployment.get("pending_operations"):
-        _pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", STACK)
-        return "took up what a killed run had begun"
-    return "as the last run left it" if deployment.get("resources") else "new"
+
+
+def _is_pulumi(pid: int) -> bool:
+    """A number alone says little: after a reboot it may be anybody's."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "pulumi"
+    except FileNotFoundError:
+        return False
+
+
+def _take_up(plan: Plan) -> str:
+    """Clears creates of which nobody saw the end; says how the stack stands.
+
+    Objects are applied again on top of what there is. Helm refuses a name that is in use, so a release of which it is
+    not known how far it came is taken back first.
+    """
+    deployment = _Export.model_validate_json(_pulumi("stack", "export", "--stack", STACK)).deployment
+    if not deployment.pending_operations:
+        return "as the last run left it" if deployment.resources else "new"
+    for operation in deployment.pending_operations:
+        if operation.type == "creating" and operation.resource.type == _RELEASE_TYPE:
+            cluster = plan.clusters[operation.resource.urn.rpartition("::")[2].removesuffix("-release")]
+            where = ["--kube-context", cluster.name, "--namespace", cluster.namespace]
+            _run(["helm", *where, "uninstall", RELEASE, "--ignore-not-found", "--wait"])
+    _pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", "--stack", STACK)
+    return "took up what a killed run had begun"
 
 
 def _pulumi(*arguments: str) -> str:
-    command = ["pulumi", "--non-interactive", *arguments]
+    return _run(["pulumi", "--non-interactive", *arguments])
+
+
+def _run(command: list[str]) -> str:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LocalError(f"pulumi {' '.join(arguments)} failed:\n{done.stderr.strip()}")
+        raise LocalError(f"`{' '.join(command)}` failed:\n{done.stderr.strip()}")
     return done.stdout

@@ -8,10 +8,10 @@ from live import Fleet, environment_of_a_user, make, work_tree
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
     tree_before = work_tree()
-    printed, _ = make("demo", within=45 * 60)
     before = dict(os.environ)
-    os.environ.update(environment_of_a_user())
     try:
+        printed, _ = make("demo", within=45 * 60)
+        os.environ.update(environment_of_a_user())
         yield Fleet(printed, tree_before)
     finally:
         os.environ.clear()

@@ -12,7 +12,7 @@ import pytest
 from kubectl import eventually
 from live import ROOT, environment_of_a_user, make
 
-from local import leftovers
+from local import cgroups, leftovers
 from local.environment import LOCAL
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -60,12 +60,23 @@ def left_on_the_machine() -> dict[str, list[str]]:
     return {
         "processes": [str(process) for process in leftovers.find(LOCAL)],
         "interfaces": re.findall(r"fleet[-0-9]\S*", links),
+        "ports": listening_ports(),
+        "cgroups": [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{cgroups.fleet_directory(LOCAL)}")],
         "mounts": [line for line in mounts.splitlines() if str(LOCAL) in line],
         "folders": [str(path) for path in LOCAL.glob("*")],
     }
 
 
-NOTHING: dict[str, list[str]] = {"processes": [], "interfaces": [], "mounts": [], "folders": []}
+def listening_ports() -> list[str]:
+    """Of this checkout's processes; those of its clusters listen in namespaces that ended with them."""
+    listed = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    pids = {process.pid for process in leftovers.find(LOCAL)}
+    return [line for line in listed.splitlines() if any(f"pid={pid}," in line for pid in pids) or "172.30." in line]
+
+
+NOTHING: dict[str, list[str]] = dict.fromkeys(
+    ("processes", "interfaces", "ports", "cgroups", "mounts", "folders"), list[str]()
+)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +107,9 @@ def test_control_c_ends_with_one_line_and_no_traceback(demo: Demo, moment: str) 
     assert demo.process.wait(timeout=120) != 0
     assert "Traceback" not in demo.printed
     assert demo.printed.rstrip().splitlines()[-1].startswith("Stopped.")
+    # Pulumi has ended by itself: nothing of it runs, and the stack is not locked.
+    assert [process for process in leftovers.find(LOCAL) if not process.node] == []
+    assert list((LOCAL / "pulumi").glob("**/locks/**/*.json")) == []
 
 
 def test_destroy_by_hand_leaves_clusters_without_the_fleet(demo: Demo) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from local import environment
-from local.environment import Chart
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def sourced(checkout: Path) -> dict[str, str]:
 
 def test_a_shell_gets_what_a_run_has_itself(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = environment.variables(
-        tools=checkout / "tools", pulumi=None, standins=checkout / "standins", clusters=["a", "b"], chart=None
+        tools=checkout / "tools", pulumi=None, standins=checkout / "standins", clusters=["a", "b"]
     )
     environment.write(found)
     in_shell = sourced(checkout)
@@ -42,7 +41,7 @@ def test_a_shell_gets_what_a_run_has_itself(checkout: Path, monkeypatch: pytest.
 
 def test_a_stand_in_comes_last_on_path_and_the_tools_first(checkout: Path) -> None:
     folders = {"tools": checkout / "tools", "pulumi": checkout / "pulumi", "standins": checkout / "standins"}
-    environment.write(environment.variables(**folders, clusters=[], chart=None))
+    environment.write(environment.variables(**folders, clusters=[]))
     assert sourced(checkout)["PATH"].split(":") == [
         str(checkout / ".venv" / "bin"),
         str(checkout / "pulumi"),
@@ -53,14 +52,18 @@ def test_a_stand_in_comes_last_on_path_and_the_tools_first(checkout: Path) -> No
     ]
 
 
-def test_no_secret_is_in_the_environment_but_the_name_of_its_file(checkout: Path) -> None:
-    environment.write(environment.variables(tools=checkout, pulumi=None, standins=None, clusters=[], chart=None))
+def test_no_secret_is_in_the_environment_but_the_name_of_its_file(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.write(environment.variables(tools=checkout, pulumi=None, standins=None, clusters=[]))
     assert sourced(checkout)["PULUMI_CONFIG_PASSPHRASE_FILE"].endswith("dev.passphrase")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "it would win")
     assert "PULUMI_CONFIG_PASSPHRASE" not in sourced(checkout)
 
 
-def test_another_chart_is_passed_on(checkout: Path) -> None:
-    chart = Chart("oci://registry.example/chart", "1.2.3")
-    environment.write(environment.variables(tools=checkout, pulumi=None, standins=None, clusters=[], chart=chart))
+def test_another_chart_is_passed_on(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEET_CHART", "oci://registry.example/chart")
+    monkeypatch.setenv("FLEET_CHART_VERSION", "1.2.3")
+    environment.write(environment.variables(tools=checkout, pulumi=None, standins=None, clusters=[]))
     in_shell = sourced(checkout)
-    assert (in_shell["FLEET_CHART"], in_shell["FLEET_CHART_VERSION"]) == (chart.source, chart.version)
+    assert (in_shell["FLEET_CHART"], in_shell["FLEET_CHART_VERSION"]) == ("oci://registry.example/chart", "1.2.3")

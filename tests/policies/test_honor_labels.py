@@ -1,7 +1,8 @@
 from collections.abc import Mapping
 
 import pytest
-from fleet_policies.honor_labels import violations
+from fleet_policies.honor_labels import validate, violations
+from pulumi_policy import ResourceValidationArgs
 from pulumi_policy.proxy import UNKNOWN_BOOLEAN_VALUE, UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 
 
@@ -54,7 +55,39 @@ def test_an_unknown_address_does_not_hide_a_violation() -> None:
     assert unknown == ["values.prometheus.prometheusSpec.additionalScrapeConfigs.0.static_configs.0.targets.0"]
 
 
-def test_unknown_honor_labels_are_reported_as_not_judged_and_not_as_a_violation() -> None:
-    found, unknown = messages(release({**FEDERATE, "honor_labels": UNKNOWN_BOOLEAN_VALUE}))
-    assert found == []
-    assert any(path.endswith("honor_labels") for path in unknown)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"metricsPath": "/federate"},
+        {"endpoints": [{"path": "/federate", "honorLabels": False}]},
+    ],
+)
+def test_the_operators_own_objects_are_judged_as_well(spec: Mapping[str, object]) -> None:
+    (message,), _ = messages(unknown_checking_proxy({"kind": "ScrapeConfig", "spec": spec}))
+    assert "scrapes /federate without honorLabels" in message
+
+
+def judged(props: Mapping[str, object]) -> list[str]:
+    """What is reported on a release; raises where it is left unjudged."""
+    reported: list[str] = []
+    args = ResourceValidationArgs("kubernetes:helm.sh/v3:Release", props, "urn", "name", None, None, None)
+    validate(args, lambda message, _urn=None: reported.append(message))
+    return reported
+
+
+@pytest.mark.parametrize("key", ["honor_labels", "metrics_path"])
+def test_what_cannot_be_known_is_never_a_silent_pass(key: str) -> None:
+    with pytest.raises(UnknownValueError):
+        judged(release({**FEDERATE, "honor_labels": True, key: UNKNOWN_BOOLEAN_VALUE}))
+
+
+def test_jobs_that_are_unknown_as_a_whole_are_never_a_silent_pass() -> None:
+    prometheus = {"prometheusSpec": {"additionalScrapeConfigs": UNKNOWN_STRING_VALUE}}
+    with pytest.raises(UnknownValueError):
+        judged(unknown_checking_proxy({"values": {"prometheus": prometheus}}))
+
+
+def test_an_unknown_address_is_no_reason_to_leave_a_job_unjudged() -> None:
+    job = {**FEDERATE, "static_configs": [{"targets": [UNKNOWN_STRING_VALUE]}]}
+    assert len(judged(release(job))) == 1
+    assert judged(release({**job, "honor_labels": True})) == []
