@@ -74,9 +74,9 @@ def listening_ports() -> list[str]:
     return [line for line in listed.splitlines() if any(f"pid={pid}," in line for pid in pids) or "172.30." in line]
 
 
-NOTHING: dict[str, list[str]] = dict.fromkeys(
-    ("processes", "interfaces", "ports", "cgroups", "mounts", "folders"), list[str]()
-)
+NOTHING: dict[str, list[str]] = {
+    what: [] for what in ("processes", "interfaces", "ports", "cgroups", "mounts", "folders")
+}
 
 
 @pytest.mark.parametrize(
