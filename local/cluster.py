@@ -255,7 +255,7 @@ class Cluster:
         async with self._api() as api:
             progress.detail = "its namespaces"
             await self._while_alive(process, _until_said(process))
-            network.attach(self.node.number, process.pid)
+            network.attach(self.owner, self.node.number, process.pid)
             send("network")
             progress.detail = "kube-apiserver"
             await self._while_alive(process, _until_answered(api, "/readyz"))

@@ -73,12 +73,16 @@ def ensure_bridge(owner: Path) -> None:
     _ip("link", "set", "dev", BRIDGE, "up")
 
 
-def attach(number: int, process: int) -> None:
-    """Join the network namespace of `process` to the bridge: `eth0` inside, `fleet-NUMBER` outside."""
+def attach(owner: Path, number: int, process: int) -> None:
+    """Join the network namespace of `process` to the bridge: `eth0` inside, `fleet-NUMBER` outside.
+
+    A node keeps its hardware address when it is started again: its neighbours remember it for a minute.
+    """
     cable = f"fleet-{number}"
     if any(link["ifname"] == cable for link in _cables()):  # the kernel has not yet let go of the last one's
         _ip("link", "delete", "dev", cable, missing_ok=True)
-    _ip(*f"link add name {cable} master {BRIDGE} up type veth peer name eth0 netns {process}".split())
+    inside = f"peer name eth0 address {_hardware_address(owner, number)} netns {process}"
+    _ip(*f"link add name {cable} master {BRIDGE} up type veth {inside}".split())
 
 
 def remove(owner: Path) -> None:
@@ -93,10 +97,11 @@ def remove(owner: Path) -> None:
     _ip("link", "delete", "dev", BRIDGE)
 
 
-def _hardware_address(owner: Path) -> str:
-    locally_administered = "02"
+def _hardware_address(owner: Path, number: int = 0) -> str:
+    """Of the bridge, or of the `number`th node."""
+    locally_administered = 2
     digest = hashlib.sha256(str(owner).encode()).digest()
-    return ":".join([locally_administered, *(f"{byte:02x}" for byte in digest[:5])])
+    return bytes([locally_administered, *digest[:4], number]).hex(":")
 
 
 def _owned(bridge: _Link, owner: Path) -> bool:
