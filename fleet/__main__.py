@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fleet.compiler import compile_page
 from fleet.errors import FleetError
 from fleet.live import live_statuses, stack_output
 from fleet.page import read_stack
-from fleet.plan import Plan, compile_page
+from fleet.plan import Plan
 from fleet.render import render as render_files
 from fleet.render import write
-from fleet.rules import source_metrics
 from fleet.tables import status_table, topology_table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -24,7 +24,7 @@ Stack = Annotated[str, typer.Option("--stack", help="Which Pulumi.STACK.yaml.")]
 
 
 def _plan(stack: str) -> Plan:
-    return compile_page(read_stack(stack, Path.cwd()), source_metrics())
+    return compile_page(read_stack(stack, Path.cwd()))
 
 
 @app.command()
