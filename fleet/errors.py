@@ -30,7 +30,11 @@ class FleetError(Exception):
 
 def at(path: Sequence[object], message: str, right: object = None) -> Problem:
     """A problem of the field at `path`; `right` is a value that would do there, shown as YAML from the page's root."""
-    return Problem(".".join(map(str, path)), message, yaml_at(path, right) if right is not None else "")
+    return Problem(dotted(path), message, yaml_at(path, right) if right is not None else "")
+
+
+def dotted(path: Sequence[object]) -> str:
+    return ".".join(str(key) or "''" for key in path)
 
 
 def yaml_at(path: Sequence[object], value: object) -> str:

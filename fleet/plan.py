@@ -26,8 +26,8 @@ class FederationEdge:
     """`cluster` label values that the child may speak for: its own, or those of its region's leaves."""
     asserts_cluster: bool
     """Whether the parent overwrites `cluster`: a leaf speaks for itself alone, a region for several."""
-    matches: tuple[str, ...]
-    """All of them, derived and extra."""
+    records: Literal["cluster", "region"]
+    """Prefix of the recorded series that go up."""
     extra: tuple[ExtraMatch, ...]
     interval: timedelta
     timeout: timedelta
@@ -42,6 +42,10 @@ class FederationEdge:
         """What the parent asserts about the child: it knows better than the child may say."""
         labels = {"region": self.region} if self.region is not None else {}
         return {"cluster": self.child, **labels} if self.asserts_cluster else labels
+
+    @property
+    def matches(self) -> tuple[str, ...]:
+        return (f'{{__name__=~"{self.records}:.*"}}', *(extra.match for extra in self.extra))
 
     @property
     def sample_limit(self) -> int:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import promql_parser
 from promql_parser import (
@@ -132,8 +133,9 @@ class Selector:
     patterns: tuple[str, ...]
     excluded: tuple[re.Pattern[str], ...]
 
-    @classmethod
-    def parse(cls, text: str) -> "Selector":
+    @staticmethod
+    @cache
+    def parse(text: str) -> "Selector":
         """Raises ValueError with what is wrong with `text`."""
         try:
             expr = promql_parser.parse(text)
@@ -154,7 +156,7 @@ class Selector:
             equal.append(expr.name)
         for pattern in (*patterns, *excluded):
             _compile(pattern)
-        return cls(tuple(equal), tuple(patterns), tuple(map(_compile, excluded)))
+        return Selector(tuple(equal), tuple(patterns), tuple(map(_compile, excluded)))
 
     @property
     def names_metrics(self) -> bool:

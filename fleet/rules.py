@@ -104,5 +104,10 @@ def rule_groups(cluster: ClusterPlan) -> tuple[RuleGroup, ...]:
 
 def source_metrics(rules: Iterable[Rule]) -> tuple[str, ...]:
     """Names of the raw metrics that the `cluster:*` rules read: what an edge must send for them."""
-    exprs = (promql_parser.parse(rule.expr) for rule in rules)
-    return tuple(sorted({name for expr in exprs for name in metric_names(expr)}))
+    return tuple(sorted({name for rule in rules for name in reads(rule.expr)}))
+
+
+@cache
+def reads(expr: str) -> frozenset[str]:
+    """Names of the metrics that a rule's expression reads."""
+    return frozenset(metric_names(promql_parser.parse(expr)))

@@ -11,8 +11,6 @@ from fleet.page import Page
 from fleet.plan import FederationEdge, RemoteWriteEdge
 from fleet.rules import Rule, source_metrics
 
-_PREFIX = {Tier.LEAF: "cluster", Tier.REGIONAL: "region"}
-
 
 def federation(page: Page, topology: Topology, rules: Sequence[Rule]) -> Iterator[FederationEdge]:
     """Leaves first: those below before those above."""
@@ -30,15 +28,14 @@ def _edge(page: Page, topology: Topology, estimate: Estimate, parent: str, child
     interval = intervals.regional if is_regional else intervals.global_
     is_leaf = cluster.tier is Tier.LEAF
     clusters = (child,) if is_leaf else topology.children[child]
-    extra = tuple(each for each in page.federate if each.of == cluster.tier)
     return FederationEdge(
         parent=parent,
         child=child,
         region=cluster.region,
         clusters=clusters,
         asserts_cluster=is_leaf,
-        matches=(f'{{__name__=~"{_PREFIX[cluster.tier]}:.*"}}', *(each.match for each in extra)),
-        extra=extra,
+        records="cluster" if is_leaf else "region",
+        extra=tuple(each for each in page.federate if each.of == cluster.tier),
         interval=interval,
         # A scrape that overruns its interval delays the next one; Prometheus's own default of 10 s is too
         # short for a far cluster and too long for a fast one.

@@ -24,6 +24,9 @@ def _merged(page: Page, name: str) -> Gateway:
     own = page.clusters[name].gateway
     if own is None:
         return page.gateway
+    if "type" in own.model_fields_set and own.type != page.gateway.type:
+        # What the fleet says of another type does not fit.
+        return own
     return page.gateway.model_copy(
         update={field: cast("object", getattr(own, field)) for field in own.model_fields_set}
     )

@@ -73,7 +73,10 @@ class ParentRef(_Strict):
 
 
 class Gateway(_Strict):
-    """How a cluster's gateway is reached from the other clusters. A cluster's own fields go before the fleet's."""
+    """How a cluster's gateway is reached from the other clusters. A cluster's own fields go before the fleet's.
+
+    A cluster with another type takes nothing from the fleet's.
+    """
 
     type: Literal["LoadBalancer", "NodePort", "Host", "HTTPRoute"] = "LoadBalancer"
     """Host: something that is there already brings calls for `host` to the Service `prometheus-gateway`."""

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from fleet.duration import format_duration
-from fleet.errors import Problem, at, yaml_at
+from fleet.errors import Problem, at, dotted, yaml_at
 from fleet.page.model import Page
 
 Loc = tuple[int | str, ...]
@@ -40,7 +40,7 @@ def page_problem(details: ErrorDetails) -> Problem:
             message = "is missing"
         case "string_type" if details["loc"][-1] == "[key]":
             message = f"as a name, YAML reads this as {_kind(given)}; in quotes it is text"
-            return Problem(".".join(map(str, loc)), message, yaml_at(loc[:-1], {_as_text(given): {}}))
+            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_text(given): {}}))
         case "string_type" | "path_type":
             message = f"YAML reads this as {_kind(given)}; in quotes it is text"
             right = _as_text(given) if isinstance(given, bool | int | float) else right
@@ -65,7 +65,7 @@ def _unknown_key(loc: Loc, given: object) -> Problem:
         return at(loc, f"unknown key; known here: {', '.join(known)}")
     right = given if isinstance(given, str | int | float) else _example(_field((*parent, meant)))
     fix = yaml_at((*parent, meant), right) if right is not None else ""
-    return Problem(".".join(map(str, loc)), f"unknown key; did you mean {meant}?", fix)
+    return Problem(dotted(loc), f"unknown key; did you mean {meant}?", fix)
 
 
 def _not_one_of(loc: Loc, given: object, expected: str) -> Problem:

@@ -11,7 +11,7 @@ from yaml.events import CollectionEndEvent, CollectionStartEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from fleet import versions
-from fleet.errors import FleetError, Problem
+from fleet.errors import FleetError, Problem, dotted
 from fleet.names import PAGE_KEY
 from fleet.page.model import Chart, Page
 from fleet.page.problems import did_you_mean, page_problem
@@ -119,7 +119,7 @@ def _node_problems(node: Node, path: tuple[str, ...], above: tuple[int, ...]) ->
 
 def _on_page(path: tuple[str, ...]) -> str:
     """Paths are those of the page, as in every other message."""
-    return ".".join(path[2:] if path[:2] == ("config", PAGE_KEY) else path)
+    return dotted(path[2:] if path[:2] == ("config", PAGE_KEY) else path)
 
 
 def _mapping(data: object) -> Mapping[object, object]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from fleet.errors import Problem
+from fleet.errors import Problem, dotted
 
 _TELLING = re.compile(r"(?i)(password|passwd|token|secret_?key|access_?key|api_?key|private_?key|client_?secret)$")
 _USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s@]+@", re.IGNORECASE)
@@ -25,7 +25,7 @@ def secrets_in_clear(node: object, path: tuple[object, ...] = ()) -> Iterator[Pr
             yield from secrets_in_clear(value, (*path, number))
     elif isinstance(node, str) and (what := _what(str(path[-1]) if path else "", node)):
         message = f"{what} in clear; keep it in a Kubernetes Secret and name that here"
-        yield Problem(".".join(map(str, path)), message, _FIX)
+        yield Problem(dotted(path), message, _FIX)
 
 
 def _what(key: str, text: str) -> str | None:
