@@ -91,8 +91,9 @@ def _of_binary(expr: BinaryExpr) -> Labels | None:
 
 
 def _of_matching(modifier: BinModifier, left: Labels | None, right: Labels | None) -> Labels | None:
-    if modifier.card in {VectorMatchCardinality.ManyToOne, VectorMatchCardinality.OneToMany}:
-        many = left if modifier.card == VectorMatchCardinality.ManyToOne else right
+    is_left_many = modifier.card == VectorMatchCardinality.ManyToOne
+    if is_left_many or modifier.card == VectorMatchCardinality.OneToMany:
+        many = left if is_left_many else right
         return many | frozenset(modifier.group_labels or ()) if many is not None else None
     if modifier.matching is None:
         return left

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 
 import pulumi
@@ -42,7 +41,7 @@ class Recorder(pulumi.runtime.Mocks):
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Stack dev's page, with kubeconfigs that exist."""
     page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
     kubeconfigs = tmp_path / ".local" / "kubeconfigs"
@@ -51,6 +50,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorde
         (kubeconfigs / f"{name}.yaml").write_text(f"kubeconfig of {name}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FLEET_CHART", raising=False)
+    return run_program(page)
+
+
+def run_program(page: dict[str, object]) -> Recorder:
     recorder = Recorder()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -61,8 +64,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorde
         runpy.run_path(str(ROOT / "__main__.py"))
 
     loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(run))
-    yield recorder
     loop.close()
+    return recorder
 
 
 def test_every_cluster_gets_one_release_on_its_own_provider(program: Recorder) -> None:
