@@ -184,7 +184,7 @@ class Destination(_Strict):
 
 
 class Cluster(Settings):
-    tier: Tier
+    tier: Tier = Field(examples=["leaf"])
     region: LabelValue | None = Field(default=None, examples=["eu"])
     """Leaves go up through the aggregator of their region, or straight to the global tier without one."""
     datacenter: LabelValue | None = Field(default=None, examples=["fra"])

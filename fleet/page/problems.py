@@ -1,6 +1,7 @@
 """What pydantic found wrong with a page, in the words of whoever wrote the page."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from types import UnionType
@@ -12,7 +13,10 @@ from pydantic_core import ErrorDetails, PydanticUndefined
 
 from fleet.duration import format_duration
 from fleet.errors import Problem, at, dotted, yaml_at
-from fleet.page.model import Page
+from fleet.names import Tier
+from fleet.page.model import Cluster, Page
+
+_TIERS = [tier.value for tier in Tier]
 
 Loc = tuple[int | str, ...]
 
@@ -44,8 +48,11 @@ def page_problem(details: ErrorDetails) -> Problem:
         case "string_type" | "path_type":
             message = f"YAML reads this as {_kind(given)}; in quotes it is text"
             right = _as_text(given) if isinstance(given, bool | int | float) else right
+        case "value_error" if details["loc"][-1] == "[key]":
+            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_name(str(loc[-1])): {}}))
         case "dict_type" | "model_type" | "model_attributes_type":
             message = f"this is {_kind(given)}, where keys with values belong"
+            right = {"tier": given if given in _TIERS else "leaf"} if _model(loc) is Cluster else right
         case "literal_error" | "enum":
             return _not_one_of(loc, given, str(details.get("ctx", {}).get("expected", "")))
         case "too_short":
@@ -89,6 +96,10 @@ _KINDS: dict[type[object], str] = {
 
 def _kind(given: object) -> str:
     return _KINDS.get(type(given), "nothing")
+
+
+def _as_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:53] or "name"
 
 
 def _as_text(given: object) -> str:

@@ -13,6 +13,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from fleet import versions
 from fleet.errors import FleetError, Problem, dotted
 from fleet.names import PAGE_KEY
+from fleet.page.fixes import with_fix
 from fleet.page.model import Chart, Page
 from fleet.page.problems import did_you_mean, page_problem
 from fleet.page.secrets import secrets_in_clear
@@ -31,7 +32,7 @@ def read_page(data: object, environ: Mapping[str, str] = os.environ) -> Page:
         page = Page.model_validate(data)
     except ValidationError as error:
         found = {problem.path for problem in problems}
-        shaped = map(page_problem, error.errors(include_url=False))
+        shaped = (with_fix(page_problem(each), cast("object", data)) for each in error.errors(include_url=False))
         raise FleetError([*problems, *(problem for problem in shaped if problem.path not in found)]) from None
     if problems:
         raise FleetError(problems)

@@ -30,6 +30,11 @@ MISTAKES: dict[str, tuple[str, str]] = {
         "clusters: {hub: {teir: global}}",
         """\
 clusters.hub.tier: is missing
+
+    clusters:
+      hub:
+        tier: leaf
+
 clusters.hub.teir: unknown key; did you mean tier?
 
     clusters:
@@ -49,7 +54,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
             "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, up, parent, "
-            "severalParents, gateway, expect, values"
+            "severalParents, gateway, expect, values\n\n    clusters:\n      hub: {tier: global}\n"
         ),
     ),
     "snake case": (
@@ -72,7 +77,10 @@ clusters.hub.tier: 'globl' is not one of leaf, regional, global, edge; did you m
         tier: global
 """,
     ),
-    "no tier": ("clusters: {hub: {context: hub}}", "clusters.hub.tier: is missing"),
+    "no tier": (
+        "clusters: {hub: {context: hub}}",
+        "clusters.hub.tier: is missing\n\n    clusters:\n      hub:\n        tier: leaf\n",
+    ),
     "clusters as a list": (
         "clusters: [{name: hub, tier: global}]",
         """\
@@ -85,11 +93,19 @@ clusters: this is a list, where keys with values belong
         "clusters:\n  hub:\n",
         """\
 clusters.hub: this is nothing, where keys with values belong
-""".rstrip(),
+
+    clusters:
+      hub: {tier: leaf}
+""",
     ),
     "a cluster that is only a word": (
         "clusters: {hub: global}",
-        "clusters.hub: this is text, where keys with values belong",
+        """\
+clusters.hub: this is text, where keys with values belong
+
+    clusters:
+      hub: {tier: global}
+""",
     ),
     "a country that YAML takes for a no": (
         "clusters: {hub: {tier: global}, a: {tier: leaf, region: no}}",
@@ -111,7 +127,11 @@ clusters.1: as a name, YAML reads this as a number; in quotes it is text
     ),
     "a name in capitals": (
         "clusters: {EU_1: {tier: global}}",
-        "clusters.EU_1: 'EU_1' is not a name: lower-case letters, digits and - inside, at most 53",
+        """\
+clusters.EU_1: 'EU_1' is not a name: lower-case letters, digits and - inside, at most 53
+
+    clusters: {eu-1: {}}
+""",
     ),
     "a version that is a number": (
         "chart: {version: 88.5}\nclusters: {hub: {tier: global}}",
