@@ -38,9 +38,23 @@ def gateway_problems(page: Page, topology: Topology) -> Iterator[Problem]:
     called = (name for name in page.clusters if name in topology.called)
     # What is wrong with the fleet's own gateway is wrong once, not once per cluster.
     yield from dict.fromkeys(problem for name in called for problem in _problems(page, name))
+    yield from _shared_addresses(page, topology)
     for name, cluster in page.clusters.items():
         if name not in topology.called and cluster.gateway is not None and cluster.tier is Tier.LEAF:
             yield at(["clusters", name, "gateway"], "nobody calls a leaf that goes up by remote write alone")
+
+
+def _shared_addresses(page: Page, topology: Topology) -> Iterator[Problem]:
+    """Nobody would notice: one cluster would be taken for the other."""
+    seen: dict[tuple[str, int], str] = {}
+    for name in page.clusters:
+        plan = gateway_plan(page, name)
+        if name not in topology.called or plan.host is None:
+            continue
+        other = seen.setdefault((plan.host, plan.port), name)
+        if other != name:
+            message = f"{other} is dialled at {plan.host}:{plan.port} as well: one would be taken for the other"
+            yield at(["clusters", name, "gateway", "host"], message, f"{name}.example.com")
 
 
 def _problems(page: Page, name: str) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from fleet import versions
 from fleet.duration import Duration
 from fleet.names import Tier
-from fleet.page.fields import LabelName, LabelValue, MetricName, Name, Names, SecretKey, SecretName, Url
+from fleet.page.fields import Host, LabelName, LabelValue, MetricName, Name, Names, SecretKey, SecretName, Url
 from fleet.quantity import Quantity
 
 
@@ -80,7 +80,7 @@ class Gateway(_Strict):
 
     type: Literal["LoadBalancer", "NodePort", "Host", "HTTPRoute"] = "LoadBalancer"
     """Host: something that is there already brings calls for `host` to the Service `prometheus-gateway`."""
-    host: str | None = Field(default=None, min_length=1, examples=["prometheus.eu-1.example.com"])
+    host: Host | None = Field(default=None, examples=["prometheus.eu-1.example.com"])
     """Address that others dial. Every type but LoadBalancer needs it; that takes it from the Service where absent."""
     port: int | None = Field(default=None, ge=1, le=65535, examples=[9443])
     """Port that others dial. Where absent: 9443, 30443 for NodePort, the scheme's own for Host and HTTPRoute."""

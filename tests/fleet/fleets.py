@@ -68,7 +68,11 @@ def fleets(draw: st.DrawFn) -> Page:
     for group, (kind, number, count) in enumerate(draw(_GROUPS)):
         for each in range(count):
             name = f"leaf-{group}-{each}"
-            clusters[name] = {"tier": "leaf", "region": f"region{number}", "context": name, **_LEAVES[kind]}
+            clusters[name] = copy.deepcopy(
+                {"tier": "leaf", "region": f"region{number}", "context": name, **_LEAVES[kind]}
+            )
+            if "host" in clusters[name].get("gateway", {}):
+                clusters[name]["gateway"]["host"] = f"{name}.example"
     for each in range(draw(st.integers(0, 20))):
         clusters[f"edge-{each}"] = {"tier": "edge", "kubeconfig": f"edges/{each}.yaml"}
     page = {"clusters": dict(list(clusters.items())[:300]), **draw(_OPTIONS)}
@@ -191,6 +195,13 @@ def _unreachable(page: Page) -> Path:
     return ("clusters", "far", "gateway", "host")
 
 
+def _impersonated(page: Page) -> Path:
+    for name in ("first", "second"):
+        gateway = {"type": "Host", "host": "one.example"}
+        page["clusters"][name] = {"tier": "leaf", "region": "alone", "context": name, "gateway": gateway}
+    return ("clusters", "second", "gateway", "host")
+
+
 def _uncalled(page: Page) -> Path:
     page["clusters"]["mute"] = {"tier": "leaf", "context": "mute", "up": "remote_write", "gateway": {"port": 80}}
     return ("clusters", "mute", "gateway")
@@ -248,6 +259,8 @@ MUTATIONS: Mapping[str, Mutation] = {
     "over budget": _large,
     "gateway without an address": _unreachable,
     "gateway that nobody calls": _uncalled,
+    "one address for two": _impersonated,
+    "label value that would be expanded": _of("leaf", "region", "$1"),
     "sender that is none": lambda page: _set(
         page, ("destinations",), {"far": {"url": "https://far.example", "senders": ["nobody"]}}
     ) and ("destinations", "far", "senders", 0),

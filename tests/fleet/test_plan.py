@@ -158,7 +158,7 @@ def test_a_fleet_that_loses_nothing_has_no_warning() -> None:
     ("page", "clusters", "warning"),
     [
         ({}, {}, "hub has no storage"),
-        ({}, {"eu_2": {**LEAF, "region": "eu-"}}, "eu-2 lies in region 'eu-', which has no aggregator; 'eu' has one"),
+        ({}, {"eu_2": {**LEAF, "region": "eu1"}}, "eu-2 lies in region 'eu1', which has no aggregator; 'eu' has one"),
         ({}, {"eu_2": {"tier": "leaf", "up": "both"}}, "eu-2 reaches hub both ways"),
         ({"expect": {"namespaces": 70}}, {}, "eu-1 → eu is expected to use 82 % of its budget of 2000 series"),
         ({}, {"hub": {**HUB, "gateway": {"port": 80}}}, "clusters.hub.gateway has no effect"),

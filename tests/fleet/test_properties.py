@@ -146,8 +146,8 @@ RICH: Page = {
     "destinations": {"x": {"url": "https://x.example", "senders": ["hub"], "basicAuth": {"secret": "x"}}},
     "values": {"prometheus": {"prometheusSpec": {"tolerations": [{"key": "x"}]}}},
     "clusters": {
-        "hub": {"tier": "global", "context": "hub"},
-        "eu": {"tier": "regional", "region": "eu", "kubeconfigSecret": "eu", "parent": "hub"},
+        "hub": {"tier": "global", "context": "hub", "gateway": {"port": 81}},
+        "eu": {"tier": "regional", "region": "eu", "kubeconfigSecret": "eu", "parent": "hub", "gateway": {"port": 82}},
         "eu-1": {"tier": "leaf", "region": "eu", "context": "1", "up": "both", "parent": ["eu"], "labels": {"a": "b"}},
         "shop": {"tier": "edge", "kubeconfig": "shop.yaml", "values": {"grafana": {"x": 1}}},
     },

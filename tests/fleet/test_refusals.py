@@ -303,6 +303,24 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "clusters.eu-1.gateway.host",
         "type Host needs the name that others dial",
     ),
+    "one address for two": (
+        clusters(
+            eu_1={"gateway": {"type": "NodePort", "host": "192.0.2.1"}},
+            us_1={"gateway": {"type": "NodePort", "host": "192.0.2.1"}},
+        ),
+        "clusters.us-1.gateway.host",
+        "eu-1 is dialled at 192.0.2.1:30443 as well: one would be taken for the other",
+    ),
+    "a URL where a host belongs": (
+        clusters(eu_1={"gateway": {"type": "Host", "host": "https://eu-1.example.com"}}),
+        "clusters.eu-1.gateway.host",
+        "'https://eu-1.example.com' is not a host alone, without scheme, port or path",
+    ),
+    "a label value that would be expanded": (
+        clusters(eu_1={"region": "$eu"}),
+        "clusters.eu-1.region",
+        "'$eu' is not a label value: letters, digits and ._- inside, at most 63",
+    ),
     "a route to nowhere": (
         clusters(eu_1={"gateway": {"type": "HTTPRoute", "host": "h"}}),
         "clusters.eu-1.gateway.parentRef",
