@@ -4,11 +4,10 @@ from typing import TypedDict
 import pulumi
 
 from components.gateway import RemoteWriteReceiver
-from components.objects import create
 from components.release import kube_prometheus_stack
-from fleet import manifests
+from components.remote_write import as_receivers, remote_write_credentials
 from fleet.plan import ClusterPlan
-from fleet.values import Receiver, chart_values, password_key, username_key
+from fleet.values import chart_values
 
 
 class EdgeAgentArgs(TypedDict):
@@ -24,13 +23,7 @@ class EdgeAgent(pulumi.ComponentResource):
     def __init__(self, name: str, args: EdgeAgentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prometheus-fleet:index:EdgeAgent", name, None, opts)
         cluster, receivers = args["cluster"], args["receivers"]
-        data: dict[str, pulumi.Input[str]] = {}
-        for receiver in receivers:
-            data[username_key(receiver.edge)] = receiver.credentials.username
-            data[password_key(receiver.edge)] = receiver.credentials.password
-        manifest = manifests.remote_write_credentials(cluster, data)
-        opts_child = pulumi.ResourceOptions(parent=self)
-        credentials = create(f"{name}-remote-write-credentials", manifest, opts_child)
-        values = chart_values(cluster, receivers=[Receiver(each.edge, each.url) for each in receivers])
+        credentials = remote_write_credentials(cluster, receivers, self)
+        values = chart_values(cluster, receivers=as_receivers(receivers))
         kube_prometheus_stack(cluster, values, self, [credentials])
         self.register_outputs({})

@@ -9,8 +9,7 @@ from components.credential import Credential
 from components.objects import create
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Account, caddy_config
-from fleet.page import Gateway as GatewayPage
-from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge
+from fleet.plan import ClusterPlan, FederationEdge, GatewayPlan, RemoteWriteEdge
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +64,15 @@ class Gateway(pulumi.ComponentResource):
         }
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
         service = create(f"{name}-service", manifests.gateway_service(cluster), child)
-        self.address = _address(cast("GatewayPage", cluster.gateway), cast("k8s.core.v1.Service", service))
-        self.url = pulumi.Output.concat("http://", self.address)
+        if (route := manifests.gateway_route(cluster)) is not None:
+            create(f"{name}-route", route, child)
+        plan = cast("GatewayPlan", cluster.gateway)
+        self.address = _address(plan, cast("k8s.core.v1.Service", service))
+        self.url = pulumi.Output.concat(plan.scheme, "://", self.address)
         self.register_outputs({"address": self.address, "url": self.url})
+
+    def federation_targets(self, edges: Sequence[FederationEdge]) -> tuple[FederationTarget, ...]:
+        return tuple(self.federation_target(edge) for edge in edges)
 
     def federation_target(self, edge: FederationEdge) -> FederationTarget:
         return FederationTarget(edge, self.address, self._callers[edge.id])
@@ -82,11 +87,11 @@ class Gateway(pulumi.ComponentResource):
         return tuple(self.remote_write_receiver(edge) for edge in edges if isinstance(edge, RemoteWriteEdge))
 
 
-def _address(page: GatewayPage, service: k8s.core.v1.Service) -> pulumi.Output[str]:
-    if page.host is not None:
-        return pulumi.Output.from_input(f"{page.host}:{page.port}")
+def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:
+    if plan.host is not None:
+        return pulumi.Output.from_input(f"{plan.host}:{plan.port}")
 
     ingress = service.status.load_balancer.ingress[0]
     return pulumi.Output.all(ingress.ip, ingress.hostname).apply(
-        lambda addresses: f"{addresses[0] or addresses[1]}:{page.port}"
+        lambda addresses: f"{addresses[0] or addresses[1]}:{plan.port}"
     )

@@ -1,10 +1,12 @@
+from collections.abc import Sequence
 from typing import TypedDict
 
 import pulumi
 
-from components.gateway import FederationTarget, Gateway
+from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
 from components.objects import recording_rules
 from components.release import kube_prometheus_stack
+from components.remote_write import as_receivers, remote_write_credentials
 from fleet.plan import ClusterPlan, FederationEdge
 from fleet.values import chart_values
 
@@ -12,22 +14,29 @@ from fleet.values import chart_values
 class LeafClusterArgs(TypedDict):
     cluster: ClusterPlan
     """What the compiler decided for this leaf."""
-    gateway: Gateway
-    """The way in for the leaf's parent."""
-    federated_by: FederationEdge
-    """The edge over which the parent scrapes this leaf."""
+    gateway: Gateway | None
+    """The way in for the leaf's parents; None where it goes up by remote write alone."""
+    federated_by: Sequence[FederationEdge]
+    """The edges over which parents scrape this leaf."""
+    receivers: Sequence[RemoteWriteReceiver]
+    """Where it writes its aggregates to."""
 
 
 class LeafCluster(pulumi.ComponentResource):
-    """Scrapes its own cluster, records `cluster:*` and is federated by its parent."""
+    """Scrapes its own cluster, records `cluster:*`, and is federated by its parent or writes to the global tier."""
 
-    federation_target: FederationTarget
+    federation_targets: Sequence[FederationTarget]
+    """One per parent."""
     recording_rules: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: LeafClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prometheus-fleet:index:LeafCluster", name, None, opts)
-        cluster, gateway = args["cluster"], args["gateway"]
-        release = kube_prometheus_stack(cluster, chart_values(cluster), self, [gateway.secret])
-        self.federation_target = gateway.federation_target(args["federated_by"])
+        cluster, gateway, receivers = args["cluster"], args["gateway"], args["receivers"]
+        secrets = [remote_write_credentials(cluster, receivers, self)] if receivers else []
+        if gateway is not None:
+            secrets.append(gateway.secret)
+        values = chart_values(cluster, receivers=as_receivers(receivers))
+        release = kube_prometheus_stack(cluster, values, self, secrets)
+        self.federation_targets = gateway.federation_targets(args["federated_by"]) if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

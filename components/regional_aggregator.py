@@ -16,7 +16,7 @@ class RegionalAggregatorArgs(TypedDict):
     """What the compiler decided for this region's cluster."""
     gateway: Gateway
     """The way in for the global tier."""
-    federated_by: FederationEdge
+    federated_by: Sequence[FederationEdge]
     """The edge over which the global tier scrapes this region."""
     children: Sequence[FederationTarget]
     """The region's leaves."""
@@ -25,7 +25,8 @@ class RegionalAggregatorArgs(TypedDict):
 class RegionalAggregator(pulumi.ComponentResource):
     """Federates the leaves of one region, records `region:*` and is federated by the global tier."""
 
-    federation_target: FederationTarget
+    federation_targets: Sequence[FederationTarget]
+    """One per parent."""
     recording_rules: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: RegionalAggregatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -34,6 +35,6 @@ class RegionalAggregator(pulumi.ComponentResource):
         passwords = federation_credentials(cluster, children, self)
         values = chart_values(cluster, children=as_children(children))
         release = kube_prometheus_stack(cluster, values, self, [gateway.secret, passwords])
-        self.federation_target = gateway.federation_target(args["federated_by"])
+        self.federation_targets = gateway.federation_targets(args["federated_by"])
         self.recording_rules = recording_rules(cluster, self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

@@ -1,4 +1,8 @@
-"""`python -m fleet`: what can be known about a fleet before, and seen of it after, `pulumi up`."""
+"""`python -m fleet`: what can be known about a fleet before, and seen of it after, `pulumi up`.
+
+`check` has to answer at once, so what talks to clusters is imported where it is used: it takes longer to load than a
+fleet of hundreds takes to compile.
+"""
 
 import asyncio
 import json
@@ -10,46 +14,93 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fleet.compiler import compile_page
 from fleet.errors import FleetError
-from fleet.live import live_statuses, stack_output
+from fleet.explain import explain as explain_metric
 from fleet.page import read_stack
-from fleet.plan import Plan, compile_page
+from fleet.page.schema import SCHEMA, schema_text
+from fleet.plan import Plan
+from fleet.price import refuse_unaskable, verdict
 from fleet.render import render as render_files
 from fleet.render import write
-from fleet.rules import source_metrics
-from fleet.tables import status_table, topology_table
+from fleet.rules import cluster_rules
+from fleet.topology import Format, extra_matches, mermaid, topology_table
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option("--stack", help="Which Pulumi.STACK.yaml.")]
+Root = Annotated[Path, typer.Option("--root", help="Folder with Pulumi.STACK.yaml.")]
+HERE = Path()
 
 
-def _plan(stack: str) -> Plan:
-    return compile_page(read_stack(stack, Path.cwd()), source_metrics())
+def _plan(stack: str, root: Path) -> Plan:
+    return compile_page(read_stack(stack, root))
 
 
 @app.command()
-def check(stack: Stack = "dev") -> None:
-    """Validate a stack's page and print its topology."""
-    Console().print(topology_table(_plan(stack)))
+def check(
+    stack: Stack = "dev",
+    root: Root = HERE,
+    output: Annotated[Format, typer.Option("--format", help="How to show the topology.")] = "table",
+) -> None:
+    """Validate a stack's page; print its topology, the budget of every edge, and warnings."""
+    plan = _plan(stack, root)
+    if output == "mermaid":
+        typer.echo(mermaid(plan), nl=False)
+    else:
+        Console().print(topology_table(plan))
+        for line in extra_matches(plan):
+            typer.echo(line)
+    for warning in plan.warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 @app.command()
 def render(
-    stack: Stack = "dev", out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("rendered")
+    stack: Stack = "dev",
+    root: Root = HERE,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("rendered"),
 ) -> None:
     """Write, per cluster, the chart's values and every other object; secrets by name only."""
-    files = render_files(_plan(stack))
+    files = render_files(_plan(stack, root))
     write(files, out)
     typer.echo(f"{len(files)} files in {out}")
 
 
 @app.command()
+def explain(name: str, stack: Stack = "dev", root: Root = HERE) -> None:
+    """Say of a metric or rule where it is made, how it travels, what it is called at the top, and why."""
+    typer.echo(explain_metric(_plan(stack, root), cluster_rules(), name))
+
+
+@app.command()
+def try_match(cluster: str, match: str, stack: Stack = "dev", root: Root = HERE) -> None:
+    """Ask a live child how many series and bytes a match would bring."""
+    plan = _plan(stack, root)
+    refuse_unaskable(plan, cluster, match)
+    from fleet.live import live_price  # noqa: PLC0415 (see the module's docstring)
+
+    for line in verdict(plan, cluster, asyncio.run(live_price(plan, cluster, match))):
+        typer.echo(line)
+
+
+@app.command()
+def schema() -> None:
+    """Write the page's JSON Schema into docs/."""
+    SCHEMA.write_text(schema_text())
+    typer.echo(f"wrote {SCHEMA.name}")
+
+
+@app.command()
 def status(
     stack: Stack = "dev",
+    root: Root = HERE,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False,  # noqa: FBT002 (how typer spells a flag)
 ) -> None:
     """Ask the live fleet, edge by edge, what works; exit 1 where something does not."""
-    statuses = asyncio.run(live_statuses(_plan(stack), stack_output(stack)))
+    from fleet.live import live_statuses, stack_output  # noqa: PLC0415 (see the module's docstring)
+    from fleet.tables import status_table  # noqa: PLC0415 (likewise)
+
+    statuses = asyncio.run(live_statuses(_plan(stack, root), stack_output(stack)))
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in statuses], indent=2))
     else:

@@ -1,5 +1,8 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
+
+import yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,35 @@ class FleetError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def at(path: Sequence[object], message: str, right: object = None) -> Problem:
+    """A problem of the field at `path`; `right` is a value that would do there, shown as YAML from the page's root."""
+    return Problem(dotted(path), message, yaml_at(path, right) if right is not None else "")
+
+
+def dotted(path: Sequence[object]) -> str:
+    return ".".join(str(key) or "''" for key in path)
+
+
+def yaml_at(path: Sequence[object], value: object) -> str:
+    """What a user would write to have `value` at `path`."""
+    keys = [key for key in path if not isinstance(key, int)]
+    lines = [f"{'  ' * depth}{_scalar(key)}:" for depth, key in enumerate(keys)]
+    # The number of a list's entry names the entry: the snippet shows it as the list's only one.
+    inline = f"[{_flow(value)}]" if path and isinstance(path[-1], int) else _flow(value)
+    return "\n".join([*lines[:-1], f"{lines[-1]} {inline}"]) if lines else inline
+
+
+def _flow(value: object) -> str:
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[object, object]", value).items()
+        return "{" + ", ".join(f"{_scalar(key)}: {_flow(each)}" for key, each in entries) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, cast("Sequence[object]", value))) + "]"
+    return _scalar(value)
+
+
+def _scalar(value: object) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True).removesuffix("\n...\n")
+    return text.strip()

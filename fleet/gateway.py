@@ -67,11 +67,12 @@ def _route(path: str, method: str, accounts: Sequence[Account]) -> list[dict[str
     return [{"match": [match], "handle": [authentication, proxy], "terminal": True}]
 
 
-def container() -> dict[str, object]:
-    """The sidecar for `prometheusSpec.containers`."""
+def container(registry: str | None) -> dict[str, object]:
+    """The sidecar for `prometheusSpec.containers`; `registry` is a mirror in place of the image's own."""
+    host, _, repository = versions.CADDY_IMAGE.partition("/")
     return {
         "name": GATEWAY_CONTAINER,
-        "image": versions.CADDY_IMAGE,
+        "image": f"{registry or host}/{repository}",
         "command": ["caddy", "run", "--config", f"{_MOUNT}/{CONFIG_KEY}", "--watch"],
         "env": [{"name": name, "value": "/tmp"} for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")],  # noqa: S108 (the pod's own)
         "ports": [{"name": GATEWAY_CONTAINER, "containerPort": GATEWAY_PORT}],

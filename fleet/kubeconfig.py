@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 from fleet.errors import FleetError, Problem
 from fleet.plan import ClusterPlan, Plan
@@ -19,45 +19,42 @@ class Kubeconfig:
     """Holds keys: keep it out of logs and messages."""
 
 
-class _Context(BaseModel):
-    name: str
-
-
-class _Contexts(BaseModel):
-    contexts: list[_Context]
-
-
 def read_kubeconfig(cluster: ClusterPlan, environ: Mapping[str, str] = os.environ) -> Kubeconfig:
     """Reads the cluster's kubeconfig, relative to the working directory (Pulumi.yaml's folder).
 
-    Absent on the page: of the files in `$KUBECONFIG`, else `~/.kube/config`, the first that has the context.
-    Raises FleetError.
+    Absent on the page: of `$KUBECONFIG`'s files the one that has the cluster's context, or else its first, or else
+    `~/.kube/config`. Raises FleetError.
     """
-    where = f"clusters.{cluster.name}.kubeconfig"
     if cluster.kubeconfig is not None:
-        return _read(cluster.kubeconfig, where)
-    listed = [path for path in environ.get("KUBECONFIG", "").split(os.pathsep) if path] or ["~/.kube/config"]
-    for path in map(Path, listed):
-        found = _read(path, where)
-        if cluster.context is None or cluster.context in _contexts(found, where):
-            return found
-    message = f"none of {', '.join(listed)} has the context {cluster.context!r}"
-    raise FleetError([Problem(f"clusters.{cluster.name}.context", message)])
+        return _read(cluster, cluster.kubeconfig)
+    listed = [Path(each) for each in environ.get("KUBECONFIG", "").split(os.pathsep) if each]
+    first, *others = listed or [Path("~/.kube/config")]
+    if cluster.context is not None:
+        for path in (first, *others):
+            # kubectl passes over those of the list that are not there.
+            if path.exists() and cluster.context in _contexts(found := _read(cluster, path)):
+                return found
+    return _read(cluster, first)
 
 
-def _read(path: Path, where: str) -> Kubeconfig:
+def _read(cluster: ClusterPlan, path: Path) -> Kubeconfig:
+    path = path.expanduser()
     try:
-        return Kubeconfig(path.expanduser(), path.expanduser().read_text())
+        return Kubeconfig(path, path.read_text())
     except OSError as error:
+        where = f"clusters.{cluster.name}.kubeconfig"
         raise FleetError([Problem(where, f"{path} cannot be read: {error.strerror}")]) from None
 
 
-def _contexts(kubeconfig: Kubeconfig, where: str) -> set[str]:
+def _contexts(kubeconfig: Kubeconfig) -> set[object]:
+    """Names of its contexts; what is no kubeconfig has none."""
     try:
-        return {context.name for context in _Contexts.model_validate(yaml.safe_load(kubeconfig.text)).contexts}
-    except (ValidationError, yaml.YAMLError):
-        # Neither error is shown: each quotes the file, which holds keys.
-        raise FleetError([Problem(where, f"{kubeconfig.path} is not a kubeconfig")]) from None
+        document = cast("object", yaml.load(kubeconfig.text, Loader=yaml.CSafeLoader))
+    except yaml.YAMLError:
+        return set()
+    listed = cast("Mapping[str, object]", document).get("contexts") if isinstance(document, Mapping) else None
+    entries = cast("list[object]", listed) if isinstance(listed, list) else []
+    return {cast("Mapping[str, object]", entry).get("name") for entry in entries if isinstance(entry, Mapping)}
 
 
 def read_kubeconfigs(plan: Plan) -> dict[str, Kubeconfig]:

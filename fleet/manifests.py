@@ -52,19 +52,39 @@ def gateway_service(cluster: ClusterPlan) -> Manifest:
     is_node_port = cluster.gateway.type == "NodePort"
     port: dict[str, object] = {
         "name": GATEWAY_CONTAINER,
-        "port": GATEWAY_PORT if is_node_port else cluster.gateway.port,
+        "port": cluster.gateway.port if cluster.gateway.type == "LoadBalancer" else GATEWAY_PORT,
         "targetPort": GATEWAY_CONTAINER,
         "protocol": "TCP",
     }
     if is_node_port:
         port["nodePort"] = cluster.gateway.port
-    spec = {
-        "type": cluster.gateway.type,
+    spec: dict[str, object] = {
+        "type": cluster.gateway.type if cluster.gateway.type in {"LoadBalancer", "NodePort"} else "ClusterIP",
         "ports": [port],
         "selector": {"app.kubernetes.io/name": "prometheus", "operator.prometheus.io/name": PROMETHEUS},
     }
+    if cluster.replicas > 1:
+        # Replicas scrape at different moments: a caller that went from one to the other would see time run back.
+        spec["sessionAffinity"] = "ClientIP"
     metadata = _metadata(cluster, GATEWAY)
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def gateway_route(cluster: ClusterPlan) -> Manifest | None:
+    """For a gateway that is reached through the cluster's own Gateway (of the Gateway API)."""
+    if cluster.gateway is None or cluster.gateway.parent_ref is None:
+        return None
+    parent = cluster.gateway.parent_ref
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": _metadata(cluster, GATEWAY),
+        "spec": {
+            "parentRefs": [{"name": parent.name, "namespace": parent.namespace}],
+            "hostnames": [cluster.gateway.host],
+            "rules": [{"backendRefs": [{"name": GATEWAY, "port": GATEWAY_PORT}]}],
+        },
+    }
 
 
 def prometheus_rule(cluster: ClusterPlan, group: RuleGroup) -> Manifest:

@@ -89,6 +89,10 @@ class Prometheus:
         answer = await self._get(f"services/{PROMETHEUS}:9090/proxy/api/v1/targets", params)
         return _TargetsAnswer.model_validate_json(answer).data.activeTargets
 
+    async def federate(self, match: str) -> str:
+        """What a parent would be served for one `match[]`, in Prometheus's text format."""
+        return await self._get(f"services/{PROMETHEUS}:9090/proxy/federate", {"match[]": match})
+
     async def log(self, lines: int) -> list[str]:
         """The last lines of Prometheus's container log, oldest first."""
         pods = await self._get("pods", {"labelSelector": f"operator.prometheus.io/name={PROMETHEUS}"})

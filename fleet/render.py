@@ -9,7 +9,7 @@ import yaml
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.manifests import Manifest
-from fleet.plan import ClusterPlan, Plan
+from fleet.plan import ClusterPlan, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values, password_key, username_key
 
@@ -31,8 +31,7 @@ def render(plan: Plan) -> Mapping[Path, str]:
 def rendered_values(plan: Plan, cluster: ClusterPlan) -> Mapping[str, object]:
     children = [Child(edge, _address(plan.clusters[edge.child])) for edge in plan.federated_by(cluster.name)]
     receivers = [
-        Receiver(edge, f"http://{_address(plan.clusters[edge.receiver])}/api/v1/write")
-        for edge in plan.written_by(cluster.name)
+        Receiver(edge, f"{_url(plan.clusters[edge.receiver])}/api/v1/write") for edge in plan.written_by(cluster.name)
     ]
     return chart_values(cluster, children, receivers)
 
@@ -44,18 +43,28 @@ def write(files: Mapping[Path, str], out: Path) -> None:
         target.write_text(text)
 
 
+def _url(cluster: ClusterPlan) -> str:
+    return f"{_gateway(cluster).scheme}://{_address(cluster)}"
+
+
 def _address(cluster: ClusterPlan) -> str:
     """A LoadBalancer's address is known only after `up`."""
+    return f"{_gateway(cluster).host or f'{cluster.name}.gateway.invalid'}:{_gateway(cluster).port}"
+
+
+def _gateway(cluster: ClusterPlan) -> GatewayPlan:
     if cluster.gateway is None:
         msg = f"{cluster.name} has no gateway"
         raise ValueError(msg)
-    return f"{cluster.gateway.host or f'{cluster.name}.gateway.invalid'}:{cluster.gateway.port}"
+    return cluster.gateway
 
 
 def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     yield manifests.namespace(cluster)
     if cluster.gateway is not None:
         yield manifests.gateway_service(cluster)
+        if (route := manifests.gateway_route(cluster)) is not None:
+            yield route
         yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
     if children := plan.federated_by(cluster.name):
         yield manifests.federation_credentials(cluster, {edge.child: _SECRET for edge in children})

@@ -12,22 +12,13 @@ from typing import Literal
 
 import promql_parser
 import yaml
-from promql_parser import (
-    AggregateExpr,
-    BinaryExpr,
-    Call,
-    Expr,
-    MatrixSelector,
-    ParenExpr,
-    SubqueryExpr,
-    UnaryExpr,
-    VectorSelector,
-)
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from fleet.duration import format_duration
+from fleet.errors import FleetError, Problem
 from fleet.names import Tier
 from fleet.plan import ClusterPlan
+from fleet.promql import metric_names
 
 RULES = Path(__file__).parent.parent / "rules"
 
@@ -73,9 +64,22 @@ class RuleGroup(BaseModel):
 
 @cache
 def cluster_rules() -> tuple[Rule, ...]:
-    adapter = TypeAdapter(list[Rule])
-    files = sorted(RULES.glob("*.yaml"))
-    return tuple(rule for file in files for rule in adapter.validate_python(yaml.safe_load(file.read_text())))
+    """All rules of `rules/`. Raises FleetError naming the file that is wrong."""
+    return tuple(rule for file in sorted(RULES.glob("*.yaml")) for rule in _rules_of(file))
+
+
+def _rules_of(file: Path) -> list[Rule]:
+    where = f"rules/{file.name}"
+    try:
+        return _RULES.validate_python(yaml.load(file.read_text(), Loader=yaml.CSafeLoader))
+    except yaml.YAMLError as error:
+        raise FleetError([Problem(where, f"is not valid YAML: {error}")]) from None
+    except ValidationError as error:
+        problems = [Problem(f"{where}.{'.'.join(map(str, each['loc']))}", each["msg"]) for each in error.errors()]
+        raise FleetError(problems) from None
+
+
+_RULES = TypeAdapter(list[Rule])
 
 
 def region_rules(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
@@ -98,26 +102,12 @@ def rule_groups(cluster: ClusterPlan) -> tuple[RuleGroup, ...]:
     return ()
 
 
-def source_metrics() -> tuple[str, ...]:
+def source_metrics(rules: Iterable[Rule]) -> tuple[str, ...]:
     """Names of the raw metrics that the `cluster:*` rules read: what an edge must send for them."""
-    exprs = (promql_parser.parse(rule.expr) for rule in cluster_rules())
-    return tuple(sorted({name for expr in exprs for name in metric_names(expr)}))
+    return tuple(sorted({name for rule in rules for name in reads(rule.expr)}))
 
 
-def metric_names(expr: Expr) -> Iterator[str]:
-    match expr:
-        case VectorSelector():
-            if expr.name is not None:
-                yield expr.name
-        case MatrixSelector():
-            yield from metric_names(expr.vector_selector)
-        case BinaryExpr():
-            yield from metric_names(expr.lhs)
-            yield from metric_names(expr.rhs)
-        case Call():
-            for argument in expr.args:
-                yield from metric_names(argument)
-        case AggregateExpr() | ParenExpr() | SubqueryExpr() | UnaryExpr():
-            yield from metric_names(expr.expr)
-        case _:
-            return
+@cache
+def reads(expr: str) -> frozenset[str]:
+    """Names of the metrics that a rule's expression reads."""
+    return frozenset(metric_names(promql_parser.parse(expr)))

@@ -20,9 +20,11 @@ def federation_job(edge: FederationEdge, address: object) -> Job:
         "track_timestamps_staleness": True,
         "metrics_path": "/federate",
         "params": {"match[]": list(edge.matches)},
-        "scheme": "http",
+        "scheme": edge.scheme,
         "scrape_interval": interval,
         "scrape_timeout": format_duration(edge.timeout),
+        "sample_limit": edge.sample_limit,
+        "body_size_limit": f"{edge.body_size_limit // 2**20}MB",
         "basic_auth": {"username": edge.caller, "password_file": f"{_CREDENTIALS}/{edge.child}"},
         # Relabelling never touches `up` and `scrape_*`: the target carries the labels as well.
         "static_configs": [{"targets": [address], "labels": dict(edge.labels)}],

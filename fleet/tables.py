@@ -1,25 +1,12 @@
-"""A fleet for people to read: its topology and its state."""
+"""The live fleet for people to read."""
 
 from collections.abc import Sequence
 
 from rich.table import Table
 
-from fleet.duration import format_duration
-from fleet.plan import Plan
 from fleet.status import EdgeStatus
 
 _MANY = 10  # samples, from which on fractions of one tell nothing
-
-
-def topology_table(plan: Plan) -> Table:
-    table = Table(title=f"{len(plan.clusters)} clusters, {len(plan.edges)} edges", title_justify="left")
-    for column in ("from", "to", "by", "what", "every"):
-        table.add_column(column)
-    for edge in plan.federation:
-        table.add_row(edge.child, edge.parent, "federation", " ".join(edge.matches), format_duration(edge.interval))
-    for edge in plan.remote_write:
-        table.add_row(edge.sender, edge.receiver, "remote write", f"{len(edge.keep)} metrics", "at once")
-    return table
 
 
 def status_table(statuses: Sequence[EdgeStatus]) -> Table:

@@ -5,12 +5,15 @@ One place decides what each tier runs. A page's own values come on top.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import cast
 
 from fleet import gateway
 from fleet.duration import format_duration
 from fleet.names import FEDERATION_CREDENTIALS, RELEASE, REMOTE_WRITE_CREDENTIALS, Tier, object_labels
+from fleet.page import Destination, Resources, Storage
 from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge
+from fleet.quantity import parse_quantity
 from fleet.scrape import annotated_pods_job, federation_job
 
 Values = dict[str, object]
@@ -71,6 +74,7 @@ def _common(cluster: ClusterPlan) -> Values:
             for component in ("kubeControllerManager", "kubeEtcd", "kubeProxy", "kubeScheduler")
         },
         "prometheus": {"agentMode": cluster.tier is Tier.EDGE},
+        **({"global": {"imageRegistry": cluster.chart.registry}} if cluster.chart.registry is not None else {}),
     }
 
 
@@ -101,11 +105,13 @@ def _exporters(cluster: ClusterPlan) -> Values:
 
 def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers: Sequence[Receiver]) -> Values:
     spec: Values = {
+        **_size(cluster),
         "externalLabels": dict(cluster.external_labels),
         # The operator's own `prometheus` and `prometheus_replica` would travel up on every series.
         "prometheusExternalLabelNameClear": True,
         "replicaExternalLabelNameClear": True,
         "scrapeInterval": format_duration(cluster.scrape_interval),
+        **({"scrapeTimeout": format_duration(cluster.scrape_timeout)} if cluster.scrape_timeout is not None else {}),
         # Objects of other releases and teams count as well, not only those with this release's label.
         **{
             f"{kind}SelectorNilUsesHelmValues": False
@@ -121,14 +127,56 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         spec["additionalScrapeConfigs"] = jobs
     if children:
         spec["secrets"] = [FEDERATION_CREDENTIALS]
-    if receivers:
-        spec["remoteWrite"] = [_remote_write(receiver) for receiver in receivers]
-    if cluster.receives_edges:
+    queues = [_remote_write(receiver) for receiver in receivers]
+    queues += [_destination(name, each) for name, each in cluster.destinations.items()]
+    if queues:
+        spec["remoteWrite"] = queues
+    if cluster.receives_writes:
         spec["enableRemoteWriteReceiver"] = True
     if cluster.gateway is not None:
-        spec["containers"] = [gateway.container()]
+        spec["containers"] = [gateway.container(cluster.chart.registry)]
         spec["volumes"] = [gateway.volume()]
     return spec
+
+
+def _size(cluster: ClusterPlan) -> Values:
+    size: Values = {"replicas": cluster.replicas}
+    if cluster.retention is not None:
+        size["retention"] = format_duration(cluster.retention)
+    if cluster.storage is not None:
+        size["storageSpec"] = _volume(cluster.storage)
+        if cluster.retention is not None:
+            # A full disk stops Prometheus for good; the rest is for what compaction needs beside its blocks.
+            size["retentionSize"] = f"{int(parse_quantity(cluster.storage.size) * _FILLED / 2**20)}MiB"
+    if cluster.resources is not None:
+        size["resources"] = _resources(cluster.resources)
+    return size
+
+
+_FILLED = Decimal("0.85")
+
+
+def _volume(storage: Storage) -> Values:
+    spec: Values = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage.size}}}
+    if storage.class_ is not None:
+        spec["storageClassName"] = storage.class_
+    return {"volumeClaimTemplate": {"spec": spec}}
+
+
+def _resources(resources: Resources) -> Values:
+    return resources.model_dump(exclude_none=True, exclude_defaults=True)
+
+
+def _destination(name: str, destination: Destination) -> Values:
+    queue: Values = {"name": name, "url": destination.url}
+    if (basic := destination.basic_auth) is not None:
+        queue["basicAuth"] = {
+            "username": {"name": basic.secret, "key": basic.username_key},
+            "password": {"name": basic.secret, "key": basic.password_key},
+        }
+    if (bearer := destination.bearer) is not None:
+        queue["authorization"] = {"credentials": {"name": bearer.secret, "key": bearer.token_key}}
+    return queue
 
 
 def _remote_write(receiver: Receiver) -> Values:

@@ -64,22 +64,31 @@ def main(specification: Path) -> None:
     if sys.stdin.readline() != "network\n":
         return
     _configure_network(spec)
-    running = {_start(component): component["name"] for component in spec["servers"]}
+    running: dict[int, str] = {}
+    starting = threading.Lock()  # one that ends at once must not be missed because it is not listed yet
+
+    def start(components: list[Component]) -> None:
+        with starting:
+            for component in components:
+                running[_start(component)] = component["name"]
 
     def follow() -> None:
         if sys.stdin.readline() == "clients\n":
-            running.update({_start(component): component["name"] for component in spec["clients"]})
+            start(spec["clients"])
             if sys.stdin.readline() == "stay\n":
                 return
         _leave("start: given up by the program that had begun it")
 
+    start(spec["servers"])
     threading.Thread(target=follow).start()
     while True:
         pid, status = os.wait()
-        if pid in running:
+        with starting:
+            name = running.get(pid)
+        if name:
             code = os.waitstatus_to_exitcode(status)
             how = f"ended by signal {-code}" if code < 0 else f"exited with status {code}"
-            _leave(f"{running[pid]}: {how}")
+            _leave(f"{name}: {how}")
 
 
 def _mount(spec: Specification) -> None:

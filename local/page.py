@@ -1,9 +1,9 @@
 """Stack dev's page as the local fleet has to fulfil it."""
 
+from fleet.compiler import compile_page
 from fleet.errors import FleetError, Problem
 from fleet.page import Page, read_stack
-from fleet.plan import Plan, compile_page
-from fleet.rules import source_metrics
+from fleet.plan import Plan
 from local.environment import CHECKOUT, STACK, kubeconfig
 from local.network import node_address
 
@@ -14,7 +14,7 @@ def local_plan() -> Plan:
     problems = [problem for number, name in enumerate(page.clusters, 1) for problem in _problems(page, name, number)]
     if problems:
         raise FleetError(problems)
-    return compile_page(page, source_metrics())
+    return compile_page(page)
 
 
 def _problems(page: Page, name: str, number: int) -> list[Problem]:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from fleet.compiler import compile_page
 from fleet.page import read_stack
-from fleet.plan import Plan, compile_page
-from fleet.rules import source_metrics
+from fleet.plan import Plan
 from local import toolchain
 
 ROOT = Path(__file__).parent.parent
@@ -26,4 +26,4 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture
 def dev() -> Plan:
     """Stack dev, whatever chart the environment names."""
-    return compile_page(read_stack("dev", ROOT, {}), source_metrics())
+    return compile_page(read_stack("dev", ROOT, {}))

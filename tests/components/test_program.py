@@ -3,8 +3,9 @@
 import asyncio
 import json
 import runpy
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pulumi
 import pulumi.runtime.settings
@@ -25,6 +26,8 @@ class Recorder(pulumi.runtime.Mocks):
         outputs = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
             outputs |= {"result": f"password of {args.name}", "bcryptHash": f"$2b$10$hash-of-{args.name}"}
+        if args.typ == "kubernetes:core/v1:Service":
+            outputs |= {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
         return args.name, outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, object]:
@@ -42,7 +45,7 @@ class Recorder(pulumi.runtime.Mocks):
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Stack dev's page, with kubeconfigs that exist."""
     page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
     kubeconfigs = tmp_path / ".local" / "kubeconfigs"
@@ -51,18 +54,23 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorde
         (kubeconfigs / f"{name}.yaml").write_text(f"kubeconfig of {name}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FLEET_CHART", raising=False)
+    return run_program(page)
+
+
+def run_program(page: dict[str, object], secrets: Mapping[str, str] = MappingProxyType({})) -> Recorder:
     recorder = Recorder()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(recorder, project="prometheus-fleet", stack="dev")
-    pulumi.runtime.set_all_config({"prometheus-fleet:fleet": json.dumps(page)})
+    named = {f"prometheus-fleet:{key}": value for key, value in secrets.items()}
+    pulumi.runtime.set_all_config({"prometheus-fleet:fleet": json.dumps(page), **named})
 
     def run() -> None:
         runpy.run_path(str(ROOT / "__main__.py"))
 
     loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(run))
-    yield recorder
     loop.close()
+    return recorder
 
 
 def test_every_cluster_gets_one_release_on_its_own_provider(program: Recorder) -> None:

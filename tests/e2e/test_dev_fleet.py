@@ -277,9 +277,9 @@ def test_a_rule_added_later_carries_a_new_value_to_the_top_in_time(dev: Plan) ->
         on_its_way = (
             dev.clusters["eu-1"].scrape_interval
             + dev.clusters["eu-1"].rule_interval
-            + dev.way_up("eu-1").interval
+            + dev.federations_of("eu-1")[0].interval
             + dev.clusters["eu"].rule_interval
-            + dev.way_up("eu").interval
+            + dev.federations_of("eu")[0].interval
         ).total_seconds()
         _, seconds = eventually(lambda: at_the_top(set_to), within=on_its_way + 5)
         assert seconds <= on_its_way + 5

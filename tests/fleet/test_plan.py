@@ -2,14 +2,18 @@ from datetime import timedelta
 
 import pytest
 
+from fleet.compiler import compile_page
 from fleet.errors import FleetError
 from fleet.page import read_page
-from fleet.plan import Plan, compile_page
+from fleet.plan import Plan
+from fleet.rules import cluster_rules, source_metrics
 
 
-def plan(**clusters: dict[str, object]) -> Plan:
+def plan(page: dict[str, object] | None = None, **clusters: dict[str, object]) -> Plan:
+    """Of clusters that each have a context of their own."""
     named = {name.replace("_", "-"): cluster for name, cluster in clusters.items()}
-    return compile_page(read_page({"clusters": named}, {}), ("raw_metric",))
+    located = {name: {"context": name, **cluster} for name, cluster in named.items()}
+    return compile_page(read_page({**(page or {}), "clusters": located}, {}))
 
 
 HUB = {"tier": "global"}
@@ -27,6 +31,32 @@ def test_leaves_without_an_aggregator_go_straight_to_the_global_tier() -> None:
     assert [(edge.parent, edge.child) for edge in edges] == [("hub", "eu-1"), ("hub", "lone")]
 
 
+def test_a_leaf_may_name_its_parent() -> None:
+    edges = plan(hub=HUB, eu=EU, eu_1=LEAF, eu_2={**LEAF, "parent": "hub"}).federation
+    assert [(edge.parent, edge.child) for edge in edges] == [("eu", "eu-1"), ("hub", "eu-2"), ("hub", "eu")]
+
+
+def test_two_parents_are_two_edges_where_that_is_on_purpose() -> None:
+    both = {**LEAF, "parent": ["eu", "hub"], "severalParents": True}
+    edges = plan(hub=HUB, eu=EU, eu_1=both).federations_of("eu-1")
+    assert [edge.parent for edge in edges] == ["eu", "hub"]
+
+
+def test_a_leaf_that_writes_needs_no_gateway_and_sends_what_its_rules_made() -> None:
+    fleet = plan(hub=HUB, eu_1={**LEAF, "up": "remote_write"})
+    (edge,) = fleet.remote_write
+    assert fleet.federation == ()
+    assert fleet.clusters["eu-1"].gateway is None
+    assert edge.keep == tuple(sorted(rule.record for rule in cluster_rules()))
+    assert (fleet.clusters["hub"].receives_writes, fleet.clusters["hub"].receives_edges) == (True, False)
+
+
+def test_a_leaf_may_go_up_both_ways() -> None:
+    fleet = plan(hub=HUB, eu=EU, eu_1={**LEAF, "up": "both"})
+    assert [edge.id for edge in fleet.edges] == ["eu-federates-eu-1", "hub-federates-eu", "eu-1-writes-hub"]
+    assert fleet.clusters["eu-1"].gateway is not None
+
+
 def test_a_parent_asserts_what_it_knows_of_its_child() -> None:
     leaf, region = plan(hub=HUB, eu=EU, eu_1=LEAF).federation
     assert leaf.labels == {"cluster": "eu-1", "region": "eu"}
@@ -40,11 +70,19 @@ def test_federation_is_slow_by_default_and_its_timeout_is_below_its_interval() -
 
 
 def test_only_leaves_and_edges_claim_a_cluster() -> None:
-    clusters = plan(hub=HUB, eu=EU, eu_1={**LEAF, "datacenter": "fra"}, shop={"tier": "edge"}).clusters
+    leaf = {**LEAF, "datacenter": "fra", "environment": "test", "labels": {"team": "shop"}}
+    clusters = plan(hub=HUB, eu=EU, eu_1=leaf, shop={"tier": "edge"}).clusters
     assert {name: cluster.external_labels for name, cluster in clusters.items()} == {
         "hub": {"level": "global"},
         "eu": {"level": "regional", "region": "eu"},
-        "eu-1": {"cluster": "eu-1", "datacenter": "fra", "level": "cluster", "region": "eu"},
+        "eu-1": {
+            "cluster": "eu-1",
+            "datacenter": "fra",
+            "environment": "test",
+            "level": "cluster",
+            "region": "eu",
+            "team": "shop",
+        },
         "shop": {"cluster": "shop", "level": "edge"},
     }
 
@@ -56,10 +94,86 @@ def test_only_clusters_that_are_called_have_a_gateway() -> None:
     assert [name for name, cluster in with_edge.items() if cluster.gateway] == ["hub", "eu-1"]
 
 
+def test_a_clusters_gateway_goes_before_the_fleets_field_by_field() -> None:
+    page = {"gateway": {"type": "HTTPRoute", "parentRef": {"name": "public", "namespace": "gateways"}}}
+    gateway = plan(page, hub=HUB, eu_1={**LEAF, "gateway": {"host": "eu-1.example.com"}}).clusters["eu-1"].gateway
+    assert gateway is not None
+    assert (gateway.type, gateway.host, gateway.port, gateway.scheme) == (
+        "HTTPRoute",
+        "eu-1.example.com",
+        443,
+        "https",
+    )
+
+
+def test_a_clusters_settings_go_before_its_tiers_and_those_before_the_defaults() -> None:
+    page = {"tiers": {"leaf": {"replicas": 2, "storage": {"size": "10Gi"}}}}
+    clusters = plan(page, hub=HUB, eu_1=LEAF, eu_2={**LEAF, "replicas": 3, "retention": "2d"}).clusters
+    sizes = {name: (each.replicas, each.retention) for name, each in clusters.items()}
+    assert sizes == {
+        "hub": (1, timedelta(days=30)),
+        "eu-1": (2, timedelta(days=1)),
+        "eu-2": (3, timedelta(days=2)),
+    }
+    assert clusters["eu-2"].storage == clusters["eu-1"].storage
+
+
 def test_an_edge_keeps_what_the_rules_read_and_what_the_page_adds() -> None:
-    page = read_page({"keep": ["sales_total"], "clusters": {"hub": HUB, "shop": {"tier": "edge"}}}, {})
-    (edge,) = compile_page(page, ("raw_metric",)).remote_write
-    assert edge.keep == ("raw_metric", "sales_total")
+    (edge,) = plan({"keep": ["sales_total"]}, hub=HUB, shop={"tier": "edge"}).remote_write
+    assert edge.keep == tuple(sorted({*source_metrics(cluster_rules()), "sales_total"}))
+
+
+def test_an_extra_match_travels_from_its_tier_beside_the_derived_ones() -> None:
+    extra = {"match": '{__name__="kube_pod_info"}', "reason": "pods by node", "series": 100}
+    leaf, region = plan({"federate": [extra]}, hub=HUB, eu=EU, eu_1=LEAF).federation
+    assert leaf.matches == ('{__name__=~"cluster:.*"}', '{__name__="kube_pod_info"}')
+    assert region.matches == ('{__name__=~"region:.*"}',)
+
+
+def test_a_budget_counts_for_each_cluster_that_the_child_speaks_for() -> None:
+    leaf, _, region = plan({"tiers": {"leaf": {"budget": 900}}}, hub=HUB, eu=EU, eu_1=LEAF, eu_2=LEAF).federation
+    assert (leaf.budget, leaf.sample_limit, region.budget) == (900, 1800, 8000)
+    assert leaf.body_size_limit >= leaf.sample_limit * 256
+
+
+def test_the_estimate_follows_from_the_rules_labels_and_the_pages_numbers() -> None:
+    expect = {"namespaces": 4, "services": 3, "nodes": 2}
+    leaf, region = plan({"expect": expect}, hub=HUB, eu=EU, eu_1=LEAF).federation
+    # Three rules by namespace, two by namespace and service, two by node; the region has each twice, without node.
+    assert leaf.estimate == 3 * 4 + 2 * 4 * 3 + 2 * 2
+    assert region.estimate == 2 * (3 * 4 + 2 * 4 * 3 + 2 * 1)
+
+
+def test_a_cluster_may_be_larger_than_the_others() -> None:
+    small, large = plan(hub=HUB, eu_1=LEAF, eu_2={**LEAF, "expect": {"namespaces": 60}}).federation
+    assert small.estimate < large.estimate
+
+
+def test_a_fleet_that_loses_nothing_has_no_warning() -> None:
+    page = {"tiers": {"global": {"storage": {"size": "10Gi"}}}}
+    assert plan(page, hub=HUB, eu=EU, eu_1=LEAF).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("page", "clusters", "warning"),
+    [
+        ({}, {}, "hub has no storage"),
+        ({}, {"eu_2": {**LEAF, "region": "eu1"}}, "eu-2 lies in region 'eu1', which has no aggregator; 'eu' has one"),
+        ({}, {"eu_2": {"tier": "leaf", "up": "both"}}, "eu-2 reaches hub both ways"),
+        ({"expect": {"namespaces": 70}}, {}, "eu-1 → eu is expected to use 82 % of its budget of 2000 series"),
+        ({}, {"hub": {**HUB, "gateway": {"port": 80}}}, "clusters.hub.gateway has no effect"),
+        (
+            {"federate": [{"match": "kube_pod_info", "reason": "r", "series": 1}]},
+            {},
+            "federate.0 brings raw series, which lose their labels job and instance",
+        ),
+    ],
+)
+def test_what_is_worth_a_look_is_said(
+    page: dict[str, object], clusters: dict[str, dict[str, object]], warning: str
+) -> None:
+    found = plan(page, **{"hub": HUB, "eu": EU, "eu_1": LEAF, **clusters}).warnings
+    assert any(each.startswith(warning) for each in found), found
 
 
 @pytest.mark.parametrize(
@@ -67,7 +181,7 @@ def test_an_edge_keeps_what_the_rules_read_and_what_the_page_adds() -> None:
     [
         ({"eu_1": LEAF}, "clusters: no cluster has tier global, so nothing answers for the fleet"),
         ({"hub": HUB, "top": HUB}, "clusters.top.tier: a fleet has one global tier, and hub is it already"),
-        ({"hub": HUB, "eu": EU}, "clusters.eu.region: no leaf lies in region 'eu'"),
+        ({"hub": HUB, "eu": EU}, "clusters.eu.region: an orphan: no leaf of region 'eu' is federated by eu"),
         (
             {"hub": HUB, "eu": EU, "eu_b": EU, "eu_1": LEAF},
             "clusters.eu-b.region: region 'eu' is aggregated by eu already",

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from fleet.compiler import compile_page
+from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.render import rendered_values
 from fleet.values import merge
@@ -50,3 +52,83 @@ def test_no_operator_label_travels_up(dev: Plan) -> None:
         assert spec["prometheusExternalLabelNameClear"] is True
         assert spec["replicaExternalLabelNameClear"] is True
         assert spec["externalLabels"] == cluster.external_labels
+
+
+def spec_of(cluster: dict[str, object], page: dict[str, object] | None = None) -> dict[str, object]:
+    """Of a leaf `eu-1` below a hub, as `prometheusSpec`."""
+    clusters = {"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1", **cluster}}
+    plan = compile_page(read_page({**(page or {}), "clusters": clusters}, {}))
+    return rendered_values(plan, plan.clusters["eu-1"])["prometheus"]["prometheusSpec"]
+
+
+def test_a_volume_is_filled_up_to_a_limit_that_follows_from_its_size() -> None:
+    spec = spec_of({"storage": {"size": "100Gi", "class": "fast"}, "retention": "2d"})
+    assert spec["storageSpec"] == {
+        "volumeClaimTemplate": {
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "100Gi"}},
+                "storageClassName": "fast",
+            }
+        }
+    }
+    assert (spec["retention"], spec["retentionSize"]) == ("48h", "87040MiB")
+
+
+def test_what_the_page_leaves_out_is_left_to_the_chart() -> None:
+    spec = spec_of({})
+    assert not {"storageSpec", "retentionSize", "resources", "scrapeTimeout", "remoteWrite"} & set(spec)
+
+
+def test_replicas_resources_and_timeouts_are_those_of_the_page() -> None:
+    resources = {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    spec = spec_of({"replicas": 2, "resources": resources}, {"intervals": {"timeout": "7s"}})
+    assert spec["replicas"] == 2
+    assert spec["resources"] == {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    assert spec["scrapeTimeout"] == "7s"
+
+
+def test_a_mirror_serves_every_image_the_gateways_too() -> None:
+    page = {"chart": {"version": "88.5.3", "registry": "mirror.example.com/hub"}}
+    clusters = {"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}
+    plan = compile_page(read_page({**page, "clusters": clusters}, {}))
+    values = rendered_values(plan, plan.clusters["eu-1"])
+    assert values["global"] == {"imageRegistry": "mirror.example.com/hub"}
+    (gateway,) = values["prometheus"]["prometheusSpec"]["containers"]
+    assert gateway["image"].startswith("mirror.example.com/hub/library/caddy:")
+
+
+@pytest.mark.parametrize(
+    ("credential", "queue"),
+    [
+        (
+            {"basicAuth": {"secret": "store", "usernameKey": "user"}},
+            {
+                "basicAuth": {
+                    "username": {"name": "store", "key": "user"},
+                    "password": {"name": "store", "key": "password"},
+                }
+            },
+        ),
+        ({"bearer": {"secret": "store"}}, {"authorization": {"credentials": {"name": "store", "key": "token"}}}),
+        ({}, {}),
+    ],
+)
+def test_a_destination_is_written_to_with_a_secret_that_is_named_only(
+    credential: dict[str, object], queue: dict[str, object]
+) -> None:
+    destination = {"url": "https://store.example/push", "senders": ["eu-1"], **credential}
+    spec = spec_of({}, {"destinations": {"store": destination}})
+    assert spec["remoteWrite"] == [{"name": "store", "url": "https://store.example/push", **queue}]
+
+
+def test_a_leaf_that_writes_has_no_gateway_and_forces_its_name() -> None:
+    spec = spec_of({"up": "remote_write", "region": "eu"})
+    assert "containers" not in spec
+    (write,) = spec["remoteWrite"]
+    keep, *forced = write["writeRelabelConfigs"]
+    assert all(name.startswith("cluster:") for name in keep["regex"].split("|"))
+    assert forced == [
+        {"targetLabel": "cluster", "replacement": "eu-1"},
+        {"targetLabel": "region", "replacement": "eu"},
+    ]

@@ -1,0 +1,53 @@
+"""What is no mistake and yet worth a human's time."""
+
+from collections.abc import Iterable, Iterator
+
+from fleet.compiler.clusters import settings
+from fleet.compiler.topology import Topology, aggregators
+from fleet.names import Tier
+from fleet.page import Page
+from fleet.page.problems import nearest
+from fleet.plan import FederationEdge
+from fleet.promql import Selector
+
+NEARLY = 0.8
+"""Of a budget: where the alert fires on the live fleet."""
+
+
+def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) -> Iterator[str]:
+    top = topology.top
+    if settings(page, top).storage is None:
+        yield f"{top} has no storage: what the fleet knows is lost when its pod restarts (tiers.global.storage)"
+    for edge in edges:
+        if edge.estimate > NEARLY * edge.budget:
+            share = round(100 * edge.estimate / edge.budget)
+            yield f"{edge.child} → {edge.parent} is expected to use {share} % of its budget of {edge.budget} series"
+    if page.clusters[top].gateway is not None and top not in topology.called:
+        yield f"clusters.{top}.gateway has no effect: nobody writes to {top}"
+    yield from _by_cluster(page, topology)
+    yield from _of_matches(page)
+
+
+def _by_cluster(page: Page, topology: Topology) -> Iterator[str]:
+    of_region = aggregators(page)
+    regions = [region for region in of_region if region is not None]
+    for name, cluster in page.clusters.items():
+        if cluster.up == "both" and topology.top in topology.parents[name]:
+            yield f"{name} reaches {topology.top} both ways: the later copy of each sample is dropped there"
+        if cluster.tier is not Tier.LEAF or cluster.region is None or cluster.region in of_region:
+            continue
+        if similar := nearest(cluster.region, regions):
+            yield (
+                f"{name} lies in region {cluster.region!r}, which has no aggregator; {similar!r} has one "
+                "(regions: […] makes such a slip an error)"
+            )
+
+
+def _of_matches(page: Page) -> Iterator[str]:
+    for number, extra in enumerate(page.federate):
+        branches = Selector.parse(extra.match).branches
+        own = "cluster:" if extra.of == "leaf" else "region:"
+        if all(branch.startswith(own) for branch in branches):
+            yield f"federate.{number} asks for series that go up by themselves"
+        elif not all(branch.startswith(("cluster:", "region:")) for branch in branches):
+            yield f"federate.{number} brings raw series, which lose their labels job and instance on the way"

@@ -1,0 +1,92 @@
+"""What each cluster is by itself."""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import cast
+
+from fleet.compiler.gateways import gateway_plan
+from fleet.compiler.topology import Topology, named
+from fleet.errors import Problem, at
+from fleet.names import Tier
+from fleet.page import Cluster, Page, Settings
+from fleet.plan import ClusterPlan
+
+_LEVEL = {Tier.LEAF: "cluster", Tier.REGIONAL: "regional", Tier.GLOBAL: "global", Tier.EDGE: "edge"}
+
+_DEFAULTS: Mapping[Tier, Settings] = MappingProxyType(
+    {
+        Tier.LEAF: Settings(retention=timedelta(days=1), replicas=1, budget=2000),
+        Tier.REGIONAL: Settings(retention=timedelta(days=7), replicas=1, budget=4000),
+        Tier.GLOBAL: Settings(retention=timedelta(days=30), replicas=1),
+        Tier.EDGE: Settings(replicas=1),
+    }
+)
+
+
+def settings(page: Page, name: str) -> Settings:
+    """The cluster's own, on those of its tier, on the defaults."""
+    cluster = page.clusters[name]
+    of_tier = {
+        Tier.LEAF: page.tiers.leaf,
+        Tier.REGIONAL: page.tiers.regional,
+        Tier.GLOBAL: page.tiers.global_,
+        Tier.EDGE: page.tiers.edge,
+    }[cluster.tier]
+    merged = Settings()
+    for layer in (_DEFAULTS[cluster.tier], of_tier, cluster):
+        given = {field: cast("object", getattr(layer, field, None)) for field in Settings.model_fields}
+        merged = merged.model_copy(update={field: value for field, value in given.items() if value is not None})
+    return merged
+
+
+def cluster_plan(page: Page, topology: Topology, name: str) -> ClusterPlan:
+    cluster, own = page.clusters[name], settings(page, name)
+    is_receiver = name == topology.top
+    return ClusterPlan(
+        name=name,
+        tier=cluster.tier,
+        region=cluster.region,
+        namespace=cluster.namespace or page.namespace,
+        kubeconfig=cluster.kubeconfig,
+        kubeconfig_secret=cluster.kubeconfig_secret,
+        context=cluster.context,
+        external_labels=_external_labels(name, cluster),
+        gateway=gateway_plan(page, name) if name in topology.called else None,
+        scrape_interval=page.intervals.scrape,
+        scrape_timeout=page.intervals.timeout,
+        rule_interval=page.intervals.rules,
+        retention=own.retention,
+        storage=own.storage,
+        replicas=own.replicas or 1,
+        resources=own.resources,
+        receives_writes=is_receiver and bool(topology.writers),
+        receives_edges=is_receiver and bool(named(page, Tier.EDGE)),
+        destinations={key: each for key, each in page.destinations.items() if name in each.senders},
+        chart=page.chart,
+        overlays=(page.values, cluster.values),
+    )
+
+
+def _external_labels(name: str, cluster: Cluster) -> dict[str, str]:
+    """What `/federate` stamps on series that lack it: a region or the global tier must not claim a cluster."""
+    labels: dict[str, str | None] = {"level": _LEVEL[cluster.tier], "region": cluster.region}
+    if cluster.tier in {Tier.LEAF, Tier.EDGE}:
+        labels |= {"cluster": name, "datacenter": cluster.datacenter, "environment": cluster.environment}
+        labels |= cluster.labels
+    return {label: value for label, value in sorted(labels.items()) if value is not None}
+
+
+def cluster_problems(page: Page) -> Iterator[Problem]:
+    """Two clusters that are one: both would own the same objects."""
+    seen: dict[tuple[Path | None, str | None, str | None, str], str] = {}
+    for name, cluster in page.clusters.items():
+        place = (cluster.kubeconfig, cluster.kubeconfig_secret, cluster.context, cluster.namespace or page.namespace)
+        if place in seen:
+            given = {"context": cluster.context, "kubeconfigSecret": cluster.kubeconfig_secret}
+            given["kubeconfig"] = cluster.kubeconfig and str(cluster.kubeconfig)
+            field = next((key for key, value in given.items() if value is not None), "context")
+            message = f"{seen[place]} has the same kubeconfig, context and namespace: it is the same place"
+            yield at(["clusters", name, field], message, f"kubeconfigs/{name}.yaml" if field == "kubeconfig" else name)
+        seen.setdefault(place, name)

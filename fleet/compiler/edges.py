@@ -1,0 +1,56 @@
+"""The edges, each with its matches, its pace and its budget."""
+
+from collections.abc import Iterator, Sequence
+
+from fleet.compiler.budgets import Estimate
+from fleet.compiler.clusters import settings
+from fleet.compiler.gateways import gateway_plan
+from fleet.compiler.topology import Topology
+from fleet.names import Tier
+from fleet.page import Page
+from fleet.plan import FederationEdge, RemoteWriteEdge
+from fleet.rules import Rule, source_metrics
+
+
+def federation(page: Page, topology: Topology, rules: Sequence[Rule]) -> Iterator[FederationEdge]:
+    """Leaves first: those below before those above."""
+    estimate = Estimate(page, rules)
+    for tier in (Tier.LEAF, Tier.REGIONAL):
+        for child, parents in topology.parents.items():
+            if page.clusters[child].tier is tier:
+                for parent in parents:
+                    yield _edge(page, topology, estimate, parent, child)
+
+
+def _edge(page: Page, topology: Topology, estimate: Estimate, parent: str, child: str) -> FederationEdge:
+    intervals, cluster = page.intervals.federation, page.clusters[child]
+    is_regional = page.clusters[parent].tier is Tier.REGIONAL
+    interval = intervals.regional if is_regional else intervals.global_
+    is_leaf = cluster.tier is Tier.LEAF
+    clusters = (child,) if is_leaf else topology.children[child]
+    return FederationEdge(
+        parent=parent,
+        child=child,
+        region=cluster.region,
+        clusters=clusters,
+        asserts_cluster=is_leaf,
+        records="cluster" if is_leaf else "region",
+        extra=tuple(each for each in page.federate if each.of == cluster.tier),
+        interval=interval,
+        # A scrape that overruns its interval delays the next one; Prometheus's own default of 10 s is too
+        # short for a far cluster and too long for a fast one.
+        timeout=intervals.timeout or interval * 0.8,
+        scheme=gateway_plan(page, child).scheme,
+        budget=(settings(page, child).budget or 0) * len(clusters),
+        estimate=estimate.leaf(child) if is_leaf else estimate.region(clusters),
+    )
+
+
+def remote_write(page: Page, topology: Topology, rules: Sequence[Rule]) -> Iterator[RemoteWriteEdge]:
+    """Edges send what the rules read, leaves what their rules made of it."""
+    raw = tuple(sorted({*source_metrics(rules), *page.keep}))
+    recorded = tuple(sorted(rule.record for rule in rules))
+    for name in topology.writers:
+        cluster = page.clusters[name]
+        keep = raw if cluster.tier is Tier.EDGE else recorded
+        yield RemoteWriteEdge(name, topology.top, cluster.region, keep)

@@ -1,0 +1,87 @@
+"""How each called cluster is reached, from the fleet's `gateway` and its own."""
+
+from collections.abc import Callable, Iterator
+from typing import cast
+
+from pydantic.alias_generators import to_snake
+
+from fleet.compiler.topology import Topology
+from fleet.errors import Problem, at
+from fleet.names import GATEWAY_PORT, Tier
+from fleet.page import Gateway, Page
+from fleet.plan import GatewayPlan
+
+_NODE_PORTS = range(30000, 32768)
+_PORTS = {"http": 80, "https": 443}
+
+
+def gateway_plan(page: Page, name: str) -> GatewayPlan:
+    gateway = _merged(page, name)
+    scheme = gateway.scheme or ("https" if gateway.type in {"Host", "HTTPRoute"} else "http")
+    default = {"LoadBalancer": GATEWAY_PORT, "NodePort": 30443}.get(gateway.type, _PORTS[scheme])
+    return GatewayPlan(gateway.type, gateway.host, gateway.port or default, scheme, gateway.parent_ref)
+
+
+def _merged(page: Page, name: str) -> Gateway:
+    own = page.clusters[name].gateway
+    if own is None:
+        return page.gateway
+    if "type" in own.model_fields_set and own.type != page.gateway.type:
+        # What the fleet says of another type does not fit.
+        return own
+    return page.gateway.model_copy(
+        update={field: cast("object", getattr(own, field)) for field in own.model_fields_set}
+    )
+
+
+def gateway_problems(page: Page, topology: Topology) -> Iterator[Problem]:
+    called = (name for name in page.clusters if name in topology.called)
+    # What is wrong with the fleet's own gateway is wrong once, not once per cluster.
+    yield from dict.fromkeys(problem for name in called for problem in _problems(page, name))
+    yield from _shared_addresses(page, topology)
+    for name, cluster in page.clusters.items():
+        if name not in topology.called and cluster.gateway is not None and cluster.tier is Tier.LEAF:
+            yield at(["clusters", name, "gateway"], "nobody calls a leaf that goes up by remote write alone")
+
+
+def _shared_addresses(page: Page, topology: Topology) -> Iterator[Problem]:
+    """Nobody would notice: one cluster would be taken for the other."""
+    seen: dict[tuple[str, int], str] = {}
+    for name in page.clusters:
+        plan = gateway_plan(page, name)
+        if name not in topology.called or plan.host is None:
+            continue
+        other = seen.setdefault((plan.host, plan.port), name)
+        if other != name:
+            message = f"{other} is dialled at {plan.host}:{plan.port} as well: one would be taken for the other"
+            yield at(["clusters", name, "gateway", "host"], message, f"{name}.example.com")
+
+
+def _problems(page: Page, name: str) -> Iterator[Problem]:
+    gateway, own = _merged(page, name), page.clusters[name].gateway
+
+    def where(field: str) -> tuple[str, ...]:
+        is_own = own is not None and to_snake(field) in own.model_fields_set
+        return ("clusters", name, "gateway", field) if is_own or _merged(page, name) is own else ("gateway", field)
+
+    own_host = ("clusters", name, "gateway", "host")
+    if gateway.type == "NodePort":
+        if gateway.host is None:
+            yield at(own_host, "type NodePort needs an address of one of the cluster's nodes", "192.0.2.1")
+        if gateway.port is not None and gateway.port not in _NODE_PORTS:
+            message = f"type NodePort needs a port from {_NODE_PORTS[0]} to {_NODE_PORTS[-1]}, not {gateway.port}"
+            yield at(where("port"), message, 30443)
+    elif gateway.type != "LoadBalancer" and gateway.host is None:
+        yield at(own_host, f"type {gateway.type} needs the name that others dial", f"{name}.example.com")
+    yield from _route_problems(gateway, where)
+
+
+def _route_problems(gateway: Gateway, where: Callable[[str], tuple[str, ...]]) -> Iterator[Problem]:
+    is_route = gateway.type == "HTTPRoute"
+    if is_route and gateway.parent_ref is None:
+        message = "type HTTPRoute needs the Gateway that it attaches to"
+        yield at((*where("type")[:-1], "parentRef"), message, {"name": "public", "namespace": "gateways"})
+    if not is_route and gateway.parent_ref is not None:
+        yield at(where("parentRef"), f"has no meaning for type {gateway.type}, only for HTTPRoute")
+    if gateway.type in {"LoadBalancer", "NodePort"} and gateway.scheme is not None:
+        yield at(where("scheme"), f"has no meaning for type {gateway.type}: the gateway itself speaks http")

@@ -1,0 +1,119 @@
+"""Chart values of the page: only those that the chart has, and none that the plan decides."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from pydantic import JsonValue
+
+from fleet import versions
+from fleet.errors import Problem, at, yaml_at
+from fleet.names import Tier, object_labels
+from fleet.page import Page
+from fleet.page.fields import RESERVED_LABELS
+from fleet.page.problems import did_you_mean, nearest
+
+Tree = Mapping[str, "Tree"]
+"""Keys of the chart's values; `*` stands for whatever a user likes."""
+
+_DATA = Path(__file__).parent.parent / "data"
+
+_SPEC = "prometheus.prometheusSpec"
+_DECIDED = {
+    "fullnameOverride": "every object of the fleet is found by it",
+    "nameOverride": "every object of the fleet is found by it",
+    "namespaceOverride": "the page's namespace decides it",
+    "global.imageRegistry": "the page's chart.registry decides it",
+    "prometheus.enabled": "a cluster without Prometheus is no part of the fleet",
+    "prometheus.agentMode": "the cluster's tier decides it",
+    f"{_SPEC}.additionalScrapeConfigs": "the federation jobs stand there",
+    f"{_SPEC}.additionalScrapeConfigsSecret": "it takes the place of the federation jobs",
+    f"{_SPEC}.containers": "the gateway stands there",
+    f"{_SPEC}.volumes": "the gateway's configuration stands there",
+    f"{_SPEC}.secrets": "the credentials of the fleet's edges stand there",
+    f"{_SPEC}.remoteWrite": "the page's destinations and tiers decide it",
+    f"{_SPEC}.enableRemoteWriteReceiver": "whether somebody writes decides it",
+    f"{_SPEC}.overrideHonorLabels": "it turns honorLabels off without a word",
+    f"{_SPEC}.listenLocal": "its probes never succeed on the chart's image",
+    f"{_SPEC}.prometheusExternalLabelName": "it would travel up on every series",
+    f"{_SPEC}.prometheusExternalLabelNameClear": "it would travel up on every series",
+    f"{_SPEC}.replicaExternalLabelName": "it would travel up on every series",
+    f"{_SPEC}.replicaExternalLabelNameClear": "it would travel up on every series",
+    f"{_SPEC}.scrapeInterval": "the page's intervals.scrape decides it",
+    f"{_SPEC}.scrapeTimeout": "the page's intervals.timeout decides it",
+    f"{_SPEC}.evaluationInterval": "the page's intervals.rules decides it",
+    f"{_SPEC}.retention": "the page's retention decides it",
+    f"{_SPEC}.retentionSize": "the size of the page's storage decides it",
+    f"{_SPEC}.storageSpec": "the page's storage decides it",
+    f"{_SPEC}.replicas": "the page's replicas decides it",
+    f"{_SPEC}.resources": "the page's resources decides it",
+}
+
+
+def value_problems(page: Page) -> Iterator[Problem]:
+    known = chart_paths() if page.chart.version == versions.CHART else None
+    yield from _problems(page.values, ("values",), known)
+    for name, cluster in page.clusters.items():
+        yield from _problems(cluster.values, ("clusters", name, "values"), known)
+
+
+def _problems(values: Mapping[str, JsonValue], where: tuple[str, ...], known: Tree | None) -> Iterator[Problem]:
+    for path, value in _leaves(values, ()):
+        if why := _decided(path):
+            yield at((*where, *path), f"is not the page's to set: {why}")
+        elif known is not None and (found := _unknown(path, value, known)):
+            message, meant = found
+            fix = yaml_at((*where, *meant), value) if meant else ""
+            yield Problem(".".join((*where, *path)), message, fix)
+
+
+def _leaves(values: Mapping[str, JsonValue], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], JsonValue]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def _decided(path: tuple[str, ...]) -> str | None:
+    for length in range(1, len(path) + 1):
+        if why := _DECIDED.get(".".join(path[:length])):
+            return why
+    label = path[-1]
+    if ".".join(path[:-1]) == f"{_SPEC}.externalLabels" and label in RESERVED_LABELS:
+        return f"label {label} is reserved, the fleet decides it"
+    if path[0] == "commonLabels" and label in object_labels(Tier.LEAF):
+        return f"label {label} is reserved, every object of the fleet carries it"
+    return None
+
+
+@cache
+def chart_paths() -> Tree:
+    """Of the chart at `versions.CHART`, from the list of its key paths."""
+    tree: dict[str, Tree] = {}
+    for path in (_DATA / f"kube-prometheus-stack-{versions.CHART}.paths.txt").read_text().split():
+        node = tree
+        for key in path.split("."):
+            node = cast("dict[str, Tree]", node.setdefault(key, {}))
+    return tree
+
+
+def _unknown(path: tuple[str, ...], value: JsonValue, known: Tree) -> tuple[str, tuple[str, ...] | None] | None:
+    """(what is wrong, the path that was meant); None where the chart has such a value."""
+    chart = f"chart {versions.CHART}"
+    for depth, key in enumerate(path):
+        if "*" in known and key not in known:
+            return None
+        if not known:
+            parent = ".".join(path[:depth])
+            return f"{chart} has no value below {parent}, which is one itself", None
+        if key not in known:
+            section = ".".join(path[:depth]) or "its top"
+            meant = nearest(key, known)
+            message = f"{chart} has no value {key!r} at {section}{did_you_mean(key, known)}"
+            return message, (*path[:depth], meant, *path[depth + 1 :]) if meant else None
+        known = known[key]
+    if known and "*" not in known and value not in ({}, None):
+        return f"this is a section of {chart}, with {', '.join(sorted(known)[:5])} and so on", None
+    return None

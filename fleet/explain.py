@@ -1,0 +1,121 @@
+"""The life of one metric: where it is made, how it travels, what it is called at the top, and why."""
+
+from collections.abc import Iterator, Sequence
+
+from fleet.duration import format_duration
+from fleet.errors import FleetError, Problem
+from fleet.names import Tier
+from fleet.page.problems import did_you_mean
+from fleet.plan import Edge, FederationEdge, Plan
+from fleet.promql import Selector, is_literal
+from fleet.rules import Rule, reads, region_rules
+
+_MANY = 4  # names, from which on a list is shortened
+
+
+def explain(plan: Plan, rules: Sequence[Rule], name: str) -> str:
+    """Raises FleetError where the fleet knows no such metric."""
+    known = {record for record, _ in _all_rules(rules)}
+    raw = {metric for rule in rules for metric in reads(rule.expr)} | set(_allowed(plan))
+    if name not in known and name not in raw:
+        message = f"no rule and no match of this fleet knows it{did_you_mean(name, [*known, *raw])}"
+        raise FleetError([Problem(name, message)])
+    return "\n".join(_story(plan, rules, name))
+
+
+def _allowed(plan: Plan) -> Iterator[str]:
+    for edge in plan.remote_write:
+        yield from edge.keep
+    for edge in plan.federation:
+        for extra in edge.extra:
+            yield from filter(is_literal, Selector.parse(extra.match).branches)
+
+
+def _story(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
+    chain = [name]
+    yield name
+    yield from (f"  why        {reason}" for reason in _reasons(plan, rules, name))
+    for each in chain:
+        if each != name:
+            yield each
+        yield from _made(plan, rules, each)
+        yield from _travels(plan, each)
+        above = [record for record, expr in _all_rules(rules) if each in reads(expr) and record not in chain]
+        if above:
+            yield f"  read by    {', '.join(above)}"
+            chain += above
+    (top,) = plan.tier(Tier.GLOBAL)
+    arrived = [each for each in chain if top.name in _holders(plan, rules, each)]
+    yield f"at {top.name}: {', '.join(arrived) or 'nothing of it'}"
+
+
+def _all_rules(rules: Sequence[Rule]) -> list[tuple[str, str]]:
+    return [*((rule.record, rule.expr.strip()) for rule in rules), *region_rules(rules)]
+
+
+def _reasons(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
+    base = "cluster:" + name.removeprefix("region:cluster_").removeprefix("region:")
+    for rule in rules:
+        if name == rule.record or (name.startswith("region:") and base == rule.record):
+            yield f"{rule.reason} (in {rule.unit})"
+        elif name in reads(rule.expr):
+            yield f"{rule.record} is made of it: {rule.reason}"
+    extra = {each.match: each.reason for edge in plan.federation for each in edge.extra}
+    for match, reason in extra.items():
+        if Selector.parse(match).selects(name):
+            yield f"{reason} ({match})"
+
+
+def _made(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
+    makers = _makers(plan, rules, name)
+    expr = dict(_all_rules(rules)).get(name)
+    if expr is None:
+        yield f"  scraped    by {_list(makers)}"
+    else:
+        yield f"  recorded   by {_list(makers)} as {' '.join(expr.split())}"
+
+
+def _makers(plan: Plan, rules: Sequence[Rule], name: str) -> list[str]:
+    if name.startswith("region:"):
+        return [cluster.name for cluster in plan.tier(Tier.REGIONAL)]
+    clusters = plan.clusters.values()
+    if name in {rule.record for rule in rules}:
+        return [each.name for each in clusters if each.tier is Tier.LEAF or each.receives_edges]
+    return [each.name for each in clusters if each.tier in {Tier.LEAF, Tier.EDGE}]
+
+
+def _carries(edge: Edge, name: str) -> bool:
+    if isinstance(edge, FederationEdge):
+        return any(Selector.parse(match).selects(name) for match in edge.matches)
+    return name in edge.keep
+
+
+def _holders(plan: Plan, rules: Sequence[Rule], name: str) -> set[str]:
+    holders = set(_makers(plan, rules, name))
+    # The plan lists edges from below upward.
+    for edge in plan.edges:
+        below, above = (edge.callee, edge.caller) if isinstance(edge, FederationEdge) else (edge.caller, edge.callee)
+        if below in holders and _carries(edge, name):
+            holders.add(above)
+    return holders
+
+
+def _travels(plan: Plan, name: str) -> Iterator[str]:
+    ways: dict[str, list[str]] = {}
+    for edge in plan.federation:
+        for match in edge.matches:
+            if Selector.parse(match).selects(name):
+                way = f"→ {edge.parent} every {format_duration(edge.interval)} through {match}"
+                ways.setdefault(way, []).append(edge.child)
+    for edge in plan.remote_write:
+        if name in edge.keep:
+            ways.setdefault(f"→ {edge.receiver} by remote write", []).append(edge.sender)
+    if not ways:
+        yield "  travels    nowhere"
+    for way, children in ways.items():
+        yield f"  travels    {_list(children)} {way}"
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_MANY])
+    return shown if len(names) <= _MANY else f"{shown} and {len(names) - _MANY} more"

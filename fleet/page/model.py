@@ -1,0 +1,263 @@
+"""The page's shape. A key that is here has an effect; what spans several clusters is the compiler's to judge."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from fleet import versions
+from fleet.duration import Duration
+from fleet.names import Tier
+from fleet.page.fields import Host, LabelName, LabelValue, MetricName, Name, Names, SecretKey, SecretName, Url
+from fleet.quantity import Quantity
+
+
+def wrong(field: str, message: str, right: object = None) -> PydanticCustomError:
+    """A mistake of one field (its name on the page) that another field makes one; `right` is a value that would do."""
+    return PydanticCustomError("wrong", "{message}", {"message": message, "field": field, "right": right})
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        use_attribute_docstrings=True,
+    )
+
+
+class Chart(_Strict):
+    source: str = versions.CHART_SOURCE
+    """An `oci://` reference, or a path relative to Pulumi.yaml's folder."""
+    version: str | None = Field(default=None, examples=[versions.CHART])
+    """Exact version; required for `oci://`, without meaning for a path."""
+    registry: str | None = Field(default=None, pattern=r"^[a-z0-9.:/-]+$", examples=["mirror.example.com"])
+    """Mirror that every image comes from, for sites without internet."""
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Self:
+        if self.source.startswith("oci://") and self.version is None:
+            raise wrong("version", "a chart from a registry needs an exact version", versions.CHART)
+        return self
+
+
+class FederationIntervals(_Strict):
+    """How often each parent scrapes its children's `/federate`, by the parent's tier."""
+
+    regional: Duration = timedelta(seconds=60)
+    global_: Duration = Field(default=timedelta(seconds=120), alias="global")
+    floor: Duration = timedelta(seconds=60)
+    """Below which no federation interval may lie; only a fleet to try things on should lower it."""
+    timeout: Duration | None = Field(default=None, examples=["45s"])
+    """Of one scrape; 80 % of its interval where absent."""
+
+
+class Intervals(_Strict):
+    scrape: Duration = timedelta(seconds=30)
+    """Between two scrapes of a target inside its own cluster."""
+    timeout: Duration | None = Field(default=None, examples=["10s"])
+    """Of such a scrape; Prometheus's own default where absent."""
+    rules: Duration = timedelta(seconds=30)
+    """Between two evaluations of the recording rules, at every tier."""
+    federation: FederationIntervals = FederationIntervals()
+
+
+class ParentRef(_Strict):
+    """The Gateway (of the Gateway API) that a route attaches to."""
+
+    name: Name = Field(examples=["public"])
+    namespace: Name = Field(examples=["gateways"])
+
+
+class Gateway(_Strict):
+    """How a cluster's gateway is reached from the other clusters. A cluster's own fields go before the fleet's.
+
+    A cluster with another type takes nothing from the fleet's.
+    """
+
+    type: Literal["LoadBalancer", "NodePort", "Host", "HTTPRoute"] = "LoadBalancer"
+    """Host: something that is there already brings calls for `host` to the Service `prometheus-gateway`."""
+    host: Host | None = Field(default=None, examples=["prometheus.eu-1.example.com"])
+    """Address that others dial. Every type but LoadBalancer needs it; that takes it from the Service where absent."""
+    port: int | None = Field(default=None, ge=1, le=65535, examples=[9443])
+    """Port that others dial. Where absent: 9443, 30443 for NodePort, the scheme's own for Host and HTTPRoute."""
+    scheme: Literal["http", "https"] | None = None
+    """What others speak to a Host or HTTPRoute that ends TLS; `https` there where absent."""
+    parent_ref: ParentRef | None = Field(default=None, examples=[{"name": "public", "namespace": "gateways"}])
+    """For HTTPRoute alone."""
+
+
+class Storage(_Strict):
+    size: Quantity = Field(examples=["50Gi"])
+    """Of each replica's volume; Prometheus fills at most 85 % of it."""
+    class_: str | None = Field(default=None, alias="class", min_length=1, examples=["standard"])
+    """StorageClass; the cluster's default where absent."""
+
+
+class Amounts(_Strict):
+    cpu: Quantity | None = Field(default=None, examples=["500m"])
+    memory: Quantity | None = Field(default=None, examples=["2Gi"])
+
+
+class Resources(_Strict):
+    requests: Amounts = Amounts()
+    limits: Amounts = Amounts()
+
+
+class Sized(_Strict):
+    """What one Prometheus is given. A cluster's own fields go before those of its tier."""
+
+    storage: Storage | None = Field(default=None, examples=[{"size": "50Gi"}])
+    """A volume per replica; without one, a restarted pod starts empty."""
+    resources: Resources | None = Field(default=None, examples=[{"requests": {"cpu": "500m", "memory": "2Gi"}}])
+
+
+class Server(Sized):
+    retention: Duration | None = Field(default=None, examples=["15d"])
+    replicas: int | None = Field(default=None, ge=1, le=8, examples=[2])
+
+
+class Settings(Server):
+    budget: int | None = Field(default=None, ge=1, examples=[2000])
+    """Series that may be federated for each cluster that this one speaks for: itself, or each leaf of its region."""
+
+
+class Tiers(_Strict):
+    leaf: Settings = Settings()
+    regional: Settings = Settings()
+    global_: Server = Field(default=Server(), alias="global")
+    edge: Sized = Sized()
+
+
+class Expected(_Strict):
+    """How large a cluster is expected to be; the series that go up are estimated from it."""
+
+    namespaces: int = Field(default=30, ge=1)
+    services: int = Field(default=10, ge=1)
+    """In each namespace."""
+    nodes: int = Field(default=20, ge=1)
+
+
+class ExtraMatch(_Strict):
+    """Series that go up beside the recorded ones."""
+
+    match: str = Field(examples=['{__name__="kube_pod_info",namespace="payments"}'])
+    """A PromQL selector that names its metrics."""
+    reason: str = Field(min_length=1, examples=["which pods of payments run where"])
+    """Why it is worth its price, for whoever finds it next."""
+    series: int = Field(ge=1, examples=[100])
+    """How many each child is expected to serve; `python -m fleet try-match` asks a live one."""
+    of: Literal["leaf", "regional"] = "leaf"
+    """The tier whose clusters are asked for it."""
+
+
+class BasicAuth(_Strict):
+    secret: SecretName = Field(examples=["long-term-storage"])
+    """A Secret that exists in the sender's monitoring namespace."""
+    username_key: SecretKey = "username"
+    password_key: SecretKey = "password"  # noqa: S105 (the name of a key)
+
+
+class Bearer(_Strict):
+    secret: SecretName = Field(examples=["long-term-storage"])
+    """A Secret that exists in the sender's monitoring namespace."""
+    token_key: SecretKey = "token"  # noqa: S105 (the name of a key)
+
+
+class Destination(_Strict):
+    """A receiver of remote write outside of the fleet, such as long-term storage."""
+
+    url: Url = Field(examples=["https://metrics.example.com/api/v1/push"])
+    senders: tuple[Name, ...] = Field(min_length=1, examples=[["hub"]])
+    """Clusters that write everything they hold to it."""
+    basic_auth: BasicAuth | None = Field(default=None, examples=[{"secret": "long-term-storage"}])
+    bearer: Bearer | None = Field(default=None, examples=[{"secret": "long-term-storage"}])
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        if self.basic_auth is not None and self.bearer is not None:
+            raise wrong("bearer", "basicAuth and bearer exclude each other")
+        return self
+
+
+class Cluster(Settings):
+    tier: Tier = Field(examples=["leaf"])
+    region: LabelValue | None = Field(default=None, examples=["eu"])
+    """Leaves go up through the aggregator of their region, or straight to the global tier without one."""
+    datacenter: LabelValue | None = Field(default=None, examples=["fra"])
+    environment: LabelValue | None = Field(default=None, examples=["production"])
+    labels: dict[LabelName, LabelValue] = {}
+    """Further external labels of a leaf or an edge."""
+    kubeconfig: Path | None = Field(default=None, examples=["kubeconfigs/eu-1.yaml"])
+    """Relative to Pulumi.yaml's folder. Absent: `$KUBECONFIG`, then `~/.kube/config`."""
+    kubeconfig_secret: str | None = Field(default=None, min_length=1, examples=["eu-1-kubeconfig"])
+    """Name of another config key, a Pulumi secret, that holds the kubeconfig's contents."""
+    context: str | None = Field(default=None, min_length=1, examples=["eu-1"])
+    namespace: Name | None = Field(default=None, examples=["monitoring"])
+    up: Literal["federation", "remote_write", "both"] | None = None
+    """How a leaf's aggregates go up; `federation` where absent. By `remote_write` alone it needs no gateway."""
+    parent: Names | None = Field(default=None, examples=["hub"])
+    """Who federates it, where that is not its region's aggregator or else the global cluster."""
+    several_parents: Literal[True] | None = None
+    """Says that more than one parent is on purpose."""
+    gateway: Gateway | None = Field(default=None, examples=[{"type": "LoadBalancer"}])
+    expect: Expected | None = Field(default=None, examples=[{"namespaces": 100}])
+    values: dict[str, JsonValue] = {}
+    """Chart values on top of everything else, for this cluster alone."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.tier is Tier.REGIONAL and self.region is None:
+            raise wrong("region", "a regional cluster needs the region whose leaves it federates", "eu")
+        if self.kubeconfig is not None and self.kubeconfig_secret is not None:
+            raise wrong("kubeconfigSecret", "kubeconfig and kubeconfigSecret exclude each other")
+        for name, tiers, why in _BELONGS:
+            if name in self.model_fields_set and self.tier not in tiers:
+                allowed = " or ".join(tiers)
+                raise wrong(to_camel(name), f"has no meaning for tier {self.tier}, only for {allowed}: {why}")
+        return self
+
+
+_SERVERS = (Tier.LEAF, Tier.REGIONAL, Tier.GLOBAL)
+_FEDERATED = (Tier.LEAF, Tier.REGIONAL)
+_BELONGS = (
+    ("region", (Tier.LEAF, Tier.REGIONAL, Tier.EDGE), "the global cluster speaks for all regions"),
+    ("gateway", _SERVERS, "an edge writes upward and is never called"),
+    ("retention", _SERVERS, "an edge keeps nothing"),
+    ("replicas", _SERVERS, "two agents would send every sample twice"),
+    ("budget", _FEDERATED, "nobody federates the others"),
+    ("parent", _FEDERATED, "an edge writes upward, and nothing is above the global cluster"),
+    ("several_parents", _FEDERATED, "nobody federates the others"),
+    ("up", (Tier.LEAF,), "the others have one way up"),
+    ("expect", (Tier.LEAF,), "what the others send up follows from their leaves"),
+    ("environment", (Tier.LEAF, Tier.EDGE), "the others speak for several clusters"),
+    ("datacenter", (Tier.LEAF, Tier.EDGE), "the others speak for several clusters"),
+    ("labels", (Tier.LEAF, Tier.EDGE), "the others speak for several clusters"),
+)
+"""Fields that only some tiers have: a key without an effect is a mistake."""
+
+
+class Page(_Strict):
+    chart: Chart = Chart(version=versions.CHART)
+    namespace: Name = "monitoring"
+    intervals: Intervals = Intervals()
+    gateway: Gateway = Gateway()
+    regions: tuple[LabelValue, ...] | None = Field(default=None, examples=[["eu", "us"]])
+    """Every region there is; where given, a cluster in any other is a mistake."""
+    tiers: Tiers = Tiers()
+    expect: Expected = Expected()
+    keep: tuple[MetricName, ...] = ()
+    """Raw metrics that edges send, and that extra matches may name, beside those which the `cluster:*` rules read."""
+    federate: tuple[ExtraMatch, ...] = ()
+    """What goes up beside the recorded series."""
+    destinations: dict[Name, Destination] = {}
+    """Remote-write receivers outside of the fleet."""
+    values: dict[str, JsonValue] = {}
+    """Chart values on top of the program's, for every cluster."""
+    clusters: dict[Name, Cluster] = Field(
+        min_length=1,
+        examples=[{"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}],
+    )

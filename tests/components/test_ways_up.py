@@ -1,0 +1,91 @@
+"""The ways up that stack dev does not have: remote write of leaves, two parents, a route, another destination."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_program import Recorder, run_program
+
+GATEWAY = {"type": "HTTPRoute", "parentRef": {"name": "public", "namespace": "gateways"}}
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    (tmp_path / "kubeconfig").write_text("kubeconfig of all")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.delenv("FLEET_CHART", raising=False)
+    leaf = {"tier": "leaf", "region": "eu"}
+    clusters = {
+        "hub": {"tier": "global"},
+        "eu": {"tier": "regional", "region": "eu"},
+        "both": {**leaf, "up": "both"},
+        "writer": {**leaf, "up": "remote_write"},
+        "two": {**leaf, "parent": ["eu", "hub"], "severalParents": True},
+    }
+    hosts = {name: {"host": f"{name}.example.com"} for name in clusters if name != "writer"}
+    located = {
+        name: {"context": name, **each, **({"gateway": hosts[name]} if name in hosts else {})}
+        for name, each in clusters.items()
+    }
+    archive = {"url": "https://archive.example.com", "senders": ["hub"], "bearer": {"secret": "archive"}}
+    return run_program({"gateway": GATEWAY, "destinations": {"archive": archive}, "clusters": located})
+
+
+def spec(program: Recorder, cluster: str) -> dict[str, object]:
+    return program.releases()[f"{cluster}-release"].inputs["values"]["prometheus"]["prometheusSpec"]
+
+
+def test_every_edge_has_a_password_of_its_own(program: Recorder) -> None:
+    passwords = [name for name, args in program.resources.items() if args.typ.startswith("random:")]
+    assert sorted(passwords) == [
+        "both-writes-hub",
+        "eu-federates-both",
+        "eu-federates-two",
+        "hub-federates-eu",
+        "hub-federates-two",
+        "writer-writes-hub",
+    ]
+
+
+def test_a_leaf_that_writes_is_called_by_nobody(program: Recorder) -> None:
+    assert not any(name.startswith("writer-gateway") for name in program.resources)
+    assert set(program.secret_data("writer-remote-write-credentials")) == {"hub.username", "hub.password"}
+    (queue,) = spec(program, "writer")["remoteWrite"]
+    assert queue["url"] == "https://hub.example.com:443/api/v1/write"
+
+
+def test_a_leaf_that_goes_both_ways_is_called_and_writes(program: Recorder) -> None:
+    assert program.secret_data("both-gateway-accounts")["auth"].startswith("eu:")
+    assert spec(program, "both")["remoteWrite"]
+
+
+def test_each_of_two_parents_has_its_own_account_and_job(program: Recorder) -> None:
+    accounts = program.secret_data("two-gateway-accounts")["auth"].splitlines()
+    assert [account.split(":")[0] for account in accounts] == ["eu", "hub"]
+    jobs = {
+        parent: [job["job_name"] for job in spec(program, parent)["additionalScrapeConfigs"]]
+        for parent in ("eu", "hub")
+    }
+    assert jobs == {"eu": ["federate-both", "federate-two"], "hub": ["federate-two", "federate-eu"]}
+
+
+def test_routes_are_created_where_the_gateways_are_reached_by_them(program: Recorder) -> None:
+    routes = [name for name, args in program.resources.items() if args.typ.endswith(":HTTPRoute")]
+    assert sorted(routes) == ["both-gateway-route", "eu-gateway-route", "hub-gateway-route", "two-gateway-route"]
+
+
+def test_the_receiver_accepts_writes_and_evaluates_no_rule_of_leaves(program: Recorder) -> None:
+    assert spec(program, "hub")["enableRemoteWriteReceiver"] is True
+    assert not any(name.startswith("hub-cluster-aggregations") for name in program.resources)
+
+
+def test_a_destination_is_named_with_its_secret_and_no_more(program: Recorder) -> None:
+    (queue,) = spec(program, "hub")["remoteWrite"]
+    assert json.dumps(queue, sort_keys=True) == json.dumps(
+        {
+            "authorization": {"credentials": {"key": "token", "name": "archive"}},
+            "name": "archive",
+            "url": "https://archive.example.com",
+        },
+        sort_keys=True,
+    )

@@ -1,0 +1,276 @@
+"""Fleets by the hundred: pages that are right, and for each field a way to make it wrong."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+Page = dict[str, Any]
+Path = tuple[str | int, ...]
+
+_LEAVES: Mapping[str, Page] = {
+    "plain": {},
+    "pair": {"replicas": 2, "storage": {"size": "20Gi", "class": "fast"}},
+    "writes": {"up": "remote_write"},
+    "both": {"up": "both"},
+    "direct": {"parent": "hub"},
+    "node": {"gateway": {"type": "NodePort", "host": "192.0.2.1"}},
+    "route": {
+        "gateway": {"type": "HTTPRoute", "host": "a.example", "parentRef": {"name": "public", "namespace": "gateways"}}
+    },
+    "host": {"gateway": {"type": "Host", "host": "a.example", "scheme": "http"}},
+    "labelled": {"datacenter": "fra", "environment": "test", "labels": {"team": "shop"}},
+    "small": {"expect": {"namespaces": 2, "nodes": 1}, "budget": 500, "retention": "6h"},
+    "verbose": {"values": {"prometheus": {"prometheusSpec": {"logLevel": "debug"}}}},
+}
+
+# Groups of like clusters are drawn, and how many there are in each: a size then costs one draw, not one per cluster.
+_COUNTS = st.sampled_from([1, 2, 3, 40, 280])
+_GROUPS = st.lists(st.tuples(st.sampled_from(sorted(_LEAVES)), st.integers(0, 5), _COUNTS), max_size=5)
+
+_OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "intervals": st.sampled_from(
+            [
+                {"scrape": "15s", "rules": "45s", "timeout": "15s"},
+                {"federation": {"regional": "2m", "global": "2m", "timeout": "2m"}},
+                {"scrape": "5s", "rules": "5s", "federation": {"floor": "6s", "regional": "6s", "global": "10s"}},
+            ]
+        ),
+        "keep": st.sampled_from([[], ["go_goroutines"], ["sales_total", "sales_errors_total"]]),
+        "federate": st.just(
+            [
+                {"match": 'kube_pod_info{namespace="shop"}', "reason": "pods of the shop", "series": 50},
+                {"match": '{__name__=~"cluster:node.*"}', "reason": "by node", "series": 40, "of": "regional"},
+            ]
+        ),
+        "tiers": st.just({"global": {"retention": "90d", "storage": {"size": "1Ti"}}, "leaf": {"budget": 3000}}),
+        "destinations": st.just(
+            {"archive": {"url": "https://archive.example/push", "senders": ["hub"], "bearer": {"secret": "archive"}}}
+        ),
+        "chart": st.just({"version": "88.5.3", "registry": "mirror.example"}),
+        "namespace": st.just("observability"),
+    },
+)
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> Page:
+    """A page that is right, with up to 300 clusters."""
+    aggregated = draw(st.integers(0, 5))
+    clusters: dict[str, Page] = {"hub": {"tier": "global", "context": "hub"}}
+    for number in range(aggregated):
+        region = f"region{number}"
+        clusters[region] = {"tier": "regional", "region": region, "context": region}
+        clusters[f"{region}-first"] = {"tier": "leaf", "region": region, "context": f"{region}-first"}
+    for group, (kind, number, count) in enumerate(draw(_GROUPS)):
+        for each in range(count):
+            name = f"leaf-{group}-{each}"
+            clusters[name] = copy.deepcopy(
+                {"tier": "leaf", "region": f"region{number}", "context": name, **_LEAVES[kind]}
+            )
+            if "host" in clusters[name].get("gateway", {}):
+                clusters[name]["gateway"]["host"] = f"{name}.example"
+    for each in range(draw(st.integers(0, 20))):
+        clusters[f"edge-{each}"] = {"tier": "edge", "kubeconfig": f"edges/{each}.yaml"}
+    page = {"clusters": dict(list(clusters.items())[:300]), **draw(_OPTIONS)}
+    return copy.deepcopy(page)
+
+
+Mutation = Callable[[Page], Path | None]
+"""Makes one field of a page wrong and answers which; None where the page has no such field."""
+
+
+def _set(page: Page, path: Path, value: object) -> Path:
+    *above, last = path
+    node: Any = page
+    for key in above:
+        node = node.setdefault(key, {}) if isinstance(node, dict) else node[key]
+    node[last] = value
+    return path
+
+
+def _first(page: Page, tier: str) -> str | None:
+    return next((name for name, each in page["clusters"].items() if each["tier"] == tier), None)
+
+
+def _always(path: Path, value: object) -> Mutation:
+    return lambda page: _set(page, path, value)
+
+
+def _of(tier: str, field: str, value: object) -> Mutation:
+    def mutate(page: Page) -> Path | None:
+        name = _first(page, tier)
+        return _set(page, ("clusters", name, field), value) if name is not None else None
+
+    return mutate
+
+
+def _match(match: str) -> Mutation:
+    def mutate(page: Page) -> Path:
+        page["federate"] = [{"match": match, "reason": "r", "series": 1}]
+        return ("federate", 0, "match")
+
+    return mutate
+
+
+def _values(value: object, *path: str) -> Mutation:
+    return lambda page: _set(page, ("values", *path), value)
+
+
+def _no_top(page: Page) -> Path:
+    del page["clusters"]["hub"]
+    for each in page["clusters"].values():
+        if each.get("parent") == "hub":
+            del each["parent"]
+    page.pop("destinations", None)
+    page["clusters"]["lone"] = {"tier": "leaf", "context": "lone"}
+    return ("clusters",)
+
+
+def _second_top(page: Page) -> Path:
+    page["clusters"]["second"] = {"tier": "global", "context": "second"}
+    return ("clusters", "second", "tier")
+
+
+def _same_place(page: Page) -> Path:
+    page["clusters"]["twin"] = {"tier": "leaf", "context": "hub"}
+    return ("clusters", "twin", "context")
+
+
+def _second_aggregator(page: Page) -> Path | None:
+    name = _first(page, "regional")
+    if name is None:
+        return None
+    page["clusters"]["rival"] = {**page["clusters"][name], "context": "rival"}
+    return ("clusters", "rival", "region")
+
+
+def _cycle(page: Page) -> Path | None:
+    regionals = [name for name, each in page["clusters"].items() if each["tier"] == "regional"]
+    if len(regionals) < 2:
+        return None
+    page["clusters"][regionals[1]]["parent"] = regionals[0]
+    return _set(page, ("clusters", regionals[0], "parent"), regionals[1])
+
+
+def _childless(page: Page) -> Path:
+    page["clusters"]["empty"] = {"tier": "regional", "region": "nowhere", "context": "empty"}
+    return ("clusters", "empty", "region")
+
+
+def _undeclared_region(page: Page) -> Path:
+    page["regions"] = sorted({each["region"] for each in page["clusters"].values() if "region" in each})
+    page["clusters"]["stray"] = {"tier": "leaf", "region": "moon", "context": "stray"}
+    return ("clusters", "stray", "region")
+
+
+def _below_an_edge(page: Page) -> Path | None:
+    edge, leaf = _first(page, "edge"), _first(page, "leaf")
+    if edge is None or leaf is None or page["clusters"][leaf].get("up") == "remote_write":
+        return None
+    return _set(page, ("clusters", leaf, "parent"), edge)
+
+
+def _two_receivers(page: Page) -> Path:
+    page["clusters"]["writer"] = {"tier": "edge", "context": "writer"}
+    return _set(page, ("clusters", "hub", "replicas"), 2)
+
+
+def _large(page: Page) -> Path:
+    page["clusters"]["large"] = {
+        "tier": "leaf",
+        "region": "alone",
+        "context": "large",
+        "expect": {"namespaces": 5000},
+        "budget": 1000,
+    }
+    return ("clusters", "large", "budget")
+
+
+def _unreachable(page: Page) -> Path:
+    page["clusters"]["far"] = {"tier": "leaf", "region": "alone", "context": "far", "gateway": {"type": "NodePort"}}
+    return ("clusters", "far", "gateway", "host")
+
+
+def _impersonated(page: Page) -> Path:
+    for name in ("first", "second"):
+        gateway = {"type": "Host", "host": "one.example"}
+        page["clusters"][name] = {"tier": "leaf", "region": "alone", "context": name, "gateway": gateway}
+    return ("clusters", "second", "gateway", "host")
+
+
+def _uncalled(page: Page) -> Path:
+    page["clusters"]["mute"] = {"tier": "leaf", "context": "mute", "up": "remote_write", "gateway": {"port": 80}}
+    return ("clusters", "mute", "gateway")
+
+
+_SPEC = ("prometheus", "prometheusSpec")
+
+MUTATIONS: Mapping[str, Mutation] = {
+    "unknown key of the page": _always(("clutsers",), {}),
+    "unknown key of a cluster": _of("global", "contxt", "hub"),
+    "unknown tier": _always(("clusters", "hub", "tier"), "top"),
+    "no global cluster": _no_top,
+    "two global clusters": _second_top,
+    "two clusters in one place": _same_place,
+    "two aggregators of one region": _second_aggregator,
+    "region without a leaf": _childless,
+    "region that is not declared": _undeclared_region,
+    "cycle": _cycle,
+    "own parent": _of("regional", "parent", "region0"),
+    "parent that is none": _of("regional", "parent", "nobody"),
+    "orphan": _of("regional", "parent", []),
+    "below an edge": _below_an_edge,
+    "edge that is federated": _of("edge", "parent", "hub"),
+    "edge with a gateway": _of("edge", "gateway", {}),
+    "edge with retention": _of("edge", "retention", "1d"),
+    "federation too often": _always(("intervals",), {"federation": {"regional": "30s"}}),
+    "federation as often as rules": _always(("intervals",), {"rules": "1m"}),
+    "top faster than regions": _always(("intervals",), {"federation": {"regional": "10m"}}),
+    "scrape timeout above its interval": _always(("intervals",), {"timeout": "1h"}),
+    "federation timeout above its interval": _always(("intervals",), {"federation": {"timeout": "1h"}}),
+    "match that does not parse": _match("{__name__="),
+    "match of everything": _match('{__name__=~".+"}'),
+    "match without a name": _match('{job="x"}'),
+    "match of up": _match('{__name__=~"up|kube_pod_info"}'),
+    "match of nothing": _match("no_such_metric"),
+    "match that is open": _match('{__name__=~"kube_.+"}'),
+    "match without a reason": lambda page: (
+        _set(page, ("federate",), [{"match": "kube_pod_info", "series": 1}]) and ("federate", 0, "reason")
+    ),
+    "kept up": lambda page: _set(page, ("keep",), ["up"]) and ("keep", 0),
+    "retention of nothing": _of("global", "retention", "0s"),
+    "retention that is none": _of("global", "retention", "long"),
+    "storage that is none": _always(("clusters", "hub", "storage", "size"), "much"),
+    "negative storage": _always(("clusters", "hub", "storage", "size"), "-1Gi"),
+    "no replica": _of("global", "replicas", 0),
+    "two receivers": _two_receivers,
+    "reserved label": lambda page: (
+        page["clusters"].update(mine={"tier": "leaf", "context": "mine", "labels": {"cluster": "other"}})
+        or ("clusters", "mine", "labels", "cluster")
+    ),
+    "reserved label in the values": _values("x", *_SPEC, "externalLabels", "cluster"),
+    "value that is decided": _values([], *_SPEC, "volumes"),
+    "value that the chart does not have": _values(1, *_SPEC, "retentoin"),
+    "password in the values": _values("hunter2", "grafana", "adminPassword"),
+    "over budget": _large,
+    "gateway without an address": _unreachable,
+    "gateway that nobody calls": _uncalled,
+    "one address for two": _impersonated,
+    "label value that would be expanded": _of("leaf", "region", "$1"),
+    "sender that is none": lambda page: _set(
+        page, ("destinations",), {"far": {"url": "https://far.example", "senders": ["nobody"]}}
+    ) and ("destinations", "far", "senders", 0),
+}  # fmt: skip
+
+INTERVALS: Mapping[str, Path] = {
+    "federation too often": ("intervals", "federation", "regional"),
+    "federation as often as rules": ("intervals", "federation", "regional"),
+    "top faster than regions": ("intervals", "federation", "global"),
+    "scrape timeout above its interval": ("intervals", "timeout"),
+    "federation timeout above its interval": ("intervals", "federation", "timeout"),
+}
+"""Where it is said, when a mutation sets several intervals at once."""

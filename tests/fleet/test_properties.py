@@ -1,0 +1,185 @@
+"""What holds for every fleet that a page can describe."""
+
+import copy
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from fleets import INTERVALS, MUTATIONS, Page, fleets
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from fleet.compiler import compile_page
+from fleet.errors import FleetError, Problem
+from fleet.names import Tier
+from fleet.page import read_page, read_stack
+from fleet.plan import Plan
+from fleet.promql import Selector
+from fleet.render import rendered_values
+
+MODERATE = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+FEW = settings(MODERATE, max_examples=15)
+
+
+def compiled(page: Page) -> Plan:
+    return compile_page(read_page(page, {}))
+
+
+def test_every_valid_fleet_compiles_to_a_plan_that_obeys_the_rules() -> None:
+    sizes: list[int] = []
+
+    @MODERATE
+    @given(fleets())
+    def obeys(page: Page) -> None:
+        sizes.append(len(page["clusters"]))
+        plan = compiled(page)
+        assert list(plan.clusters) == list(page["clusters"])
+        check_topology(plan)
+        check_federation(plan)
+        check_labels(plan)
+        for cluster in list(plan.clusters.values())[:3]:
+            rendered_values(plan, cluster)
+
+    obeys()
+    assert max(sizes) >= 250, "no large fleet was drawn"
+
+
+def check_topology(plan: Plan) -> None:
+    (top,) = plan.tier(Tier.GLOBAL)
+    above = {name: set() for name in plan.clusters}
+    for edge in plan.federation:
+        above[edge.child].add(edge.parent)
+    for edge in plan.remote_write:
+        above[edge.sender].add(edge.receiver)
+    for name, cluster in plan.clusters.items():
+        ways = [name]
+        for _ in range(3):
+            ways = [parent for each in ways for parent in above[each] or {each}]
+        assert set(ways) == {top.name}, f"{name} does not reach the top"
+        is_called = any(edge.callee == name for edge in plan.edges)
+        assert (cluster.gateway is not None) == is_called
+    assert all(plan.clusters[edge.parent].tier in {Tier.REGIONAL, Tier.GLOBAL} for edge in plan.federation)
+    assert all(plan.clusters[edge.child].tier in {Tier.LEAF, Tier.REGIONAL} for edge in plan.federation)
+    assert len({edge.id for edge in plan.edges}) == len(plan.edges)
+
+
+def check_federation(plan: Plan) -> None:
+    for edge in plan.federation:
+        child = plan.clusters[edge.child]
+        assert edge.interval > max(child.scrape_interval, child.rule_interval)
+        assert edge.timeout <= edge.interval
+        assert edge.estimate <= edge.budget
+        assert edge.sample_limit == 2 * edge.budget
+        assert edge.body_size_limit >= 256 * edge.sample_limit
+        assert all(edge.interval >= below.interval for below in plan.federated_by(edge.child))
+        for match in edge.matches:
+            selector = Selector.parse(match)
+            assert selector.names_metrics
+            assert not selector.selects("up")
+    for cluster in plan.tier(Tier.REGIONAL):
+        jobs = [edge.job for edge in plan.federated_by(cluster.name)]
+        assert len(jobs) == len(set(jobs)) > 0
+
+
+def check_labels(plan: Plan) -> None:
+    for cluster in plan.clusters.values():
+        speaks_for_itself = cluster.tier in {Tier.LEAF, Tier.EDGE}
+        assert cluster.external_labels.get("cluster") == (cluster.name if speaks_for_itself else None)
+    for edge in plan.federation:
+        assert set(edge.clusters) <= {cluster.name for cluster in plan.tier(Tier.LEAF)}
+        assert ("cluster" in edge.labels) == edge.asserts_cluster
+    for below, above in pairwise(edge.interval for edge in plan.federation if not edge.asserts_cluster):
+        assert below == above
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_mutation_is_refused_with_an_error_that_names_the_field(name: str) -> None:
+    @FEW
+    @given(fleets())
+    def refused(page: Page) -> None:
+        path = MUTATIONS[name](page)
+        assume(path is not None and page["clusters"])
+        expected = ".".join(map(str, INTERVALS.get(name, path or ())))
+        with pytest.raises(FleetError) as refusal:
+            compiled(page)
+        assert expected in [problem.path for problem in refusal.value.problems]
+
+    refused()
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["hub", "eu", "1m", "up"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+def refusals(page: object) -> tuple[Problem, ...]:
+    try:
+        compile_page(read_page(page, {}))
+    except FleetError as error:
+        return error.problems
+    return ()
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    return [path, *(place for key, value in entries for place in places(value, (*path, key)))]
+
+
+RICH: Page = {
+    "chart": {"source": "oci://x.example/chart", "version": "88.5.3", "registry": "mirror.example"},
+    "intervals": {"scrape": "30s", "timeout": "10s", "federation": {"regional": "1m", "timeout": "30s"}},
+    "gateway": {"type": "HTTPRoute", "host": "x", "scheme": "http", "parentRef": {"name": "a", "namespace": "b"}},
+    "regions": ["eu"],
+    "tiers": {"leaf": {"storage": {"size": "1Gi", "class": "x"}, "resources": {"limits": {"memory": "1Gi"}}}},
+    "expect": {"namespaces": 1},
+    "keep": ["a_metric"],
+    "federate": [{"match": '{__name__=~"a_metric|kube_pod_info"}', "reason": "r", "series": 1}],
+    "destinations": {"x": {"url": "https://x.example", "senders": ["hub"], "basicAuth": {"secret": "x"}}},
+    "values": {"prometheus": {"prometheusSpec": {"tolerations": [{"key": "x"}]}}},
+    "clusters": {
+        "hub": {"tier": "global", "context": "hub", "gateway": {"port": 81}},
+        "eu": {"tier": "regional", "region": "eu", "kubeconfigSecret": "eu", "parent": "hub", "gateway": {"port": 82}},
+        "eu-1": {"tier": "leaf", "region": "eu", "context": "1", "up": "both", "parent": ["eu"], "labels": {"a": "b"}},
+        "shop": {"tier": "edge", "kubeconfig": "shop.yaml", "values": {"grafana": {"x": 1}}},
+    },
+}  # fmt: skip
+
+
+def test_the_rich_fleet_is_sound() -> None:
+    assert len(compiled(RICH).edges) == 4
+
+
+@settings(MODERATE, max_examples=600)
+@given(st.sampled_from(places(RICH)), JSON)
+def test_whatever_stands_in_a_field_nothing_ends_in_a_traceback(place: tuple[Any, ...], value: object) -> None:
+    page: Any = copy.deepcopy(RICH)
+    if place:
+        node = page
+        for key in place[:-1]:
+            node = node[key]
+        node[place[-1]] = value
+    else:
+        page = value
+    for problem in refusals(page):
+        assert problem.path
+        assert problem.message
+
+
+@settings(MODERATE, max_examples=200)
+@given(st.binary(max_size=200) | st.text(alphabet="config:{}[]&*!|>-'\"# \n\tab1.", max_size=80).map(str.encode))
+def test_whatever_stands_in_a_file_nothing_ends_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "Pulumi.fuzz.yaml").write_bytes(content)
+    with pytest.raises(FleetError):
+        read_stack("fuzz", folder, {})

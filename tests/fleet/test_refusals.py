@@ -1,0 +1,438 @@
+"""What the compiler refuses: each with the path of the field, what is wrong, and YAML that would be right."""
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+
+from fleet.compiler import compile_page
+from fleet.errors import FleetError, Problem
+from fleet.page import read_page
+
+Page = dict[str, Any]
+
+FLEET: Page = {
+    "clusters": {
+        "hub": {"tier": "global", "context": "hub"},
+        "eu": {"tier": "regional", "region": "eu", "context": "eu"},
+        "us": {"tier": "regional", "region": "us", "context": "us"},
+        "eu-1": {"tier": "leaf", "region": "eu", "context": "eu-1"},
+        "us-1": {"tier": "leaf", "region": "us", "context": "us-1"},
+        "shop-1": {"tier": "edge", "context": "shop-1"},
+    }
+}
+
+
+def problems(page: Page) -> tuple[Problem, ...]:
+    try:
+        compile_page(read_page(page, {}))
+    except FleetError as error:
+        return error.problems
+    return ()
+
+
+def merged(below: Page, above: Page) -> Page:
+    """`above` on `below`; None takes a key away."""
+    result = {key: value for key, value in below.items() if above.get(key, "") is not None}
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            result[key] = merged(below[key], value)
+        elif value is not None:
+            result[key] = value
+    return result
+
+
+def clusters(**changes: Page | None) -> Page:
+    return {"clusters": {name.replace("_", "-"): change for name, change in changes.items()}}
+
+
+def extra(match: str, of: str = "leaf") -> Page:
+    return {"federate": [{"match": match, "reason": "it is asked for", "series": 10, "of": of}]}
+
+
+def spec(**values: object) -> Page:
+    return {"values": {"prometheus": {"prometheusSpec": values}}}
+
+
+REFUSALS: dict[str, tuple[Page, str, str]] = {
+    "one place twice": (
+        clusters(us_1={"context": "eu-1"}),
+        "clusters.us-1.context",
+        "eu-1 has the same kubeconfig, context and namespace: it is the same place",
+    ),
+    "a region that is none": (
+        {"regions": ["eu", "us"], **clusters(eu_1={"region": "eus"})},
+        "clusters.eu-1.region",
+        "region 'eus' is none of this fleet's; did you mean us?",
+    ),
+    "a parent that is none": (
+        clusters(eu_1={"parent": "hubb"}),
+        "clusters.eu-1.parent",
+        "there is no cluster 'hubb'; did you mean hub?",
+    ),
+    "a leaf as parent": (
+        clusters(eu_1={"parent": "us-1"}),
+        "clusters.eu-1.parent",
+        "us-1 has tier leaf and federates nobody",
+    ),
+    "a parent of another region": (
+        clusters(eu_1={"parent": "us"}),
+        "clusters.eu-1.parent",
+        "us is the aggregator of region 'us', and this leaf lies in 'eu'",
+    ),
+    "two parents": (
+        clusters(eu_1={"parent": ["eu", "hub"]}),
+        "clusters.eu-1.parent",
+        "2 parents federate it; where that is on purpose, say so with severalParents: true",
+    ),
+    "the same parent twice": (
+        clusters(eu_1={"parent": ["eu", "eu"]}),
+        "clusters.eu-1.parent",
+        "names a parent twice",
+    ),
+    "several parents that are one": (
+        clusters(eu_1={"parent": "eu", "severalParents": True}),
+        "clusters.eu-1.severalParents",
+        "has no effect: there is no second parent",
+    ),
+    "an orphan": (clusters(eu_1={"parent": []}), "clusters.eu-1.parent", "an orphan: nobody federates it"),
+    "a region without a leaf": (
+        clusters(eu_1={"up": "remote_write"}),
+        "clusters.eu.region",
+        "an orphan: no leaf of region 'eu' is federated by eu",
+    ),
+    "a cycle of one": (
+        clusters(eu={"parent": "eu"}),
+        "clusters.eu.parent",
+        "a cycle: a cluster cannot federate itself",
+    ),
+    "a cycle of two": (
+        clusters(eu={"parent": "us"}, us={"parent": "eu"}),
+        "clusters.eu.parent",
+        "a cycle: eu → us → eu",
+    ),
+    "a region below a region": (
+        clusters(eu={"parent": "us"}),
+        "clusters.eu.parent",
+        "us is regional as well: regions go up to the global cluster",
+    ),
+    "an edge that is federated": (
+        clusters(shop_1={"parent": "hub"}),
+        "clusters.shop-1.parent",
+        (
+            "has no meaning for tier edge, only for leaf or regional: an edge writes upward, and nothing is above "
+            "the global cluster"
+        ),
+    ),
+    "a parent for who writes alone": (
+        clusters(eu_1={"up": "remote_write", "parent": "hub"}),
+        "clusters.eu-1.parent",
+        "has no effect: this leaf goes up by remote write alone",
+    ),
+    "federation too often": (
+        {"intervals": {"federation": {"regional": "45s"}}},
+        "intervals.federation.regional",
+        "is below intervals.federation.floor of 1m",
+    ),
+    "federation as often as scrapes": (
+        {"intervals": {"scrape": "1m"}},
+        "intervals.federation.regional",
+        "is not longer than the child's own intervals.scrape of 1m",
+    ),
+    "federation as often as rules": (
+        {"intervals": {"rules": "1m"}},
+        "intervals.federation.regional",
+        "is not longer than the child's own intervals.rules of 1m",
+    ),
+    "the top more often than its regions": (
+        {"intervals": {"federation": {"regional": "5m"}}},
+        "intervals.federation.global",
+        "is shorter than intervals.federation.regional of 5m",
+    ),
+    "a scrape that outlasts its interval": (
+        {"intervals": {"timeout": "31s"}},
+        "intervals.timeout",
+        "is above intervals.scrape of 30s",
+    ),
+    "a federation that outlasts its interval": (
+        {"intervals": {"federation": {"timeout": "61s"}}},
+        "intervals.federation.timeout",
+        "is above intervals.federation.regional of 1m",
+    ),
+    "a match that does not parse": (
+        extra('{__name__="kube_pod_info"'),
+        "federate.0.match",
+        "does not parse: unexpected end of input inside braces",
+    ),
+    "an expression": (
+        extra("sum(kube_pod_info)"),
+        "federate.0.match",
+        "is no plain selector: /federate evaluates nothing",
+    ),
+    "everything": (extra('{__name__=~".+"}'), "federate.0.match", "matches everything"),
+    "everything of a job": (extra('{job="kubelet"}'), "federate.0.match", "matches everything"),
+    "everything but one": (extra('{__name__!="x"}'), "federate.0.match", "matches everything"),
+    "up": (
+        extra("up"),
+        "federate.0.match",
+        "would federate up, which above would say that the parent's own targets are down",
+    ),
+    "up among others": (
+        extra('{__name__=~"up|kube_pod_info"}'),
+        "federate.0.match",
+        "would federate up, which above would say that the parent's own targets are down",
+    ),
+    "a name that nothing produces": (
+        extra('{__name__="kube_pod_inof"}'),
+        "federate.0.match",
+        "no rule and no allowed metric below produces 'kube_pod_inof'; did you mean kube_pod_info?",
+    ),
+    "one such name of several": (
+        extra('{__name__=~"kube_pod_info|go_goroutines"}'),
+        "federate.0.match",
+        "no rule and no allowed metric below produces 'go_goroutines'; keep: [go_goroutines] allows it",
+    ),
+    "an open pattern": (
+        extra('{__name__=~"kube_.*"}'),
+        "federate.0.match",
+        "'kube_.*' is open to metrics that nobody has allowed; name each of them",
+    ),
+    "a rule that is none": (
+        extra('{__name__=~"cluster:nothing.*"}'),
+        "federate.0.match",
+        "no rule below produces anything like 'cluster:nothing.*'",
+    ),
+    "a raw metric that no leaf hands to its region": (
+        extra("kube_pod_info", of="regional"),
+        "federate.0.match",
+        "no rule and no allowed metric below produces 'kube_pod_info'; a match of leaf must bring it first",
+    ),
+    "up as a metric that is kept": (
+        {"keep": ["up"]},
+        "keep.0",
+        "up must not travel under its own name: above, it would say that the parent's own targets are down",
+    ),
+    "a recorded series that is kept": (
+        {"keep": ["cluster:namespace_cpu:sum"]},
+        "keep.0",
+        "a recorded series goes up by itself; this is for raw metrics",
+    ),
+    "retention that is none": (
+        {"tiers": {"leaf": {"retention": "forever"}}},
+        "tiers.leaf.retention",
+        "'forever' is not a duration such as 30s, 1m30s or 1h",
+    ),
+    "no retention": (
+        clusters(eu_1={"retention": "0d"}),
+        "clusters.eu-1.retention",
+        "a duration must be longer than 0s",
+    ),
+    "storage that is none": (
+        {"tiers": {"global": {"storage": {"size": "50 GB"}}}},
+        "tiers.global.storage.size",
+        "'50 GB' is not an amount such as 500m, 2 or 50Gi",
+    ),
+    "no storage": (
+        clusters(eu_1={"storage": {"size": "0Gi"}}),
+        "clusters.eu-1.storage.size",
+        "an amount must be greater than 0",
+    ),
+    "a reserved label": (
+        clusters(eu_1={"labels": {"cluster": "other"}}),
+        "clusters.eu-1.labels.cluster",
+        "label cluster is reserved: the fleet decides it",
+    ),
+    "a reserved label in the values": (
+        spec(externalLabels={"region": "moon"}),
+        "values.prometheus.prometheusSpec.externalLabels.region",
+        "is not the page's to set: label region is reserved, the fleet decides it",
+    ),
+    "a reserved label of every object": (
+        {"values": {"commonLabels": {"app.kubernetes.io/part-of": "mine"}}},
+        "values.commonLabels.app.kubernetes.io/part-of",
+        "is not the page's to set: label app.kubernetes.io/part-of is reserved, every object of the fleet carries it",
+    ),
+    "a value that the chart does not have": (
+        spec(retension="1d"),
+        "values.prometheus.prometheusSpec.retension",
+        "chart 88.5.3 has no value 'retension' at prometheus.prometheusSpec; did you mean retention?",
+    ),
+    "a value of one cluster": (
+        clusters(eu_1={"values": {"promtheus": {"enabled": True}}}),
+        "clusters.eu-1.values.promtheus.enabled",
+        "chart 88.5.3 has no value 'promtheus' at its top; did you mean prometheus?",
+    ),
+    "a section where a value belongs": (
+        spec(tsdb="1h"),
+        "values.prometheus.prometheusSpec.tsdb",
+        "this is a section of chart 88.5.3, with outOfOrderTimeWindow and so on",
+    ),
+    "a value where a section belongs": (
+        spec(paused={"really": True}),
+        "values.prometheus.prometheusSpec.paused.really",
+        "chart 88.5.3 has no value below prometheus.prometheusSpec.paused, which is one itself",
+    ),
+    "a value that is decided": (
+        spec(containers=[]),
+        "values.prometheus.prometheusSpec.containers",
+        "is not the page's to set: the gateway stands there",
+    ),
+    "an edge over its budget": (
+        {"tiers": {"leaf": {"budget": 100}}},
+        "tiers.leaf.budget",
+        "eu-1 → eu is expected to carry 730 series, and its budget is 100",
+    ),
+    "a cluster over its budget": (
+        clusters(eu_1={"expect": {"namespaces": 1000}}),
+        "tiers.leaf.budget",
+        "eu-1 → eu is expected to carry 23040 series, and its budget is 2000",
+    ),
+    "a node port without a node": (
+        clusters(eu_1={"gateway": {"type": "NodePort"}}),
+        "clusters.eu-1.gateway.host",
+        "type NodePort needs an address of one of the cluster's nodes",
+    ),
+    "a node port that is none": (
+        clusters(eu_1={"gateway": {"type": "NodePort", "host": "h", "port": 80}}),
+        "clusters.eu-1.gateway.port",
+        "type NodePort needs a port from 30000 to 32767, not 80",
+    ),
+    "a host without a name": (
+        clusters(eu_1={"gateway": {"type": "Host"}}),
+        "clusters.eu-1.gateway.host",
+        "type Host needs the name that others dial",
+    ),
+    "one address for two": (
+        clusters(
+            eu_1={"gateway": {"type": "NodePort", "host": "192.0.2.1"}},
+            us_1={"gateway": {"type": "NodePort", "host": "192.0.2.1"}},
+        ),
+        "clusters.us-1.gateway.host",
+        "eu-1 is dialled at 192.0.2.1:30443 as well: one would be taken for the other",
+    ),
+    "a URL where a host belongs": (
+        clusters(eu_1={"gateway": {"type": "Host", "host": "https://eu-1.example.com"}}),
+        "clusters.eu-1.gateway.host",
+        "'https://eu-1.example.com' is not a host alone, without scheme, port or path",
+    ),
+    "a label value that would be expanded": (
+        clusters(eu_1={"region": "$eu"}),
+        "clusters.eu-1.region",
+        "'$eu' is not a label value: letters, digits and ._- inside, at most 63",
+    ),
+    "a route to nowhere": (
+        clusters(eu_1={"gateway": {"type": "HTTPRoute", "host": "h"}}),
+        "clusters.eu-1.gateway.parentRef",
+        "type HTTPRoute needs the Gateway that it attaches to",
+    ),
+    "a scheme that the gateway does not speak": (
+        {"gateway": {"scheme": "https"}},
+        "gateway.scheme",
+        "has no meaning for type LoadBalancer: the gateway itself speaks http",
+    ),
+    "a gateway that nobody calls": (
+        clusters(eu_1={"up": "remote_write", "gateway": {"port": 80}}, eu=None),
+        "clusters.eu-1.gateway",
+        "nobody calls a leaf that goes up by remote write alone",
+    ),
+    "an edge with a gateway": (
+        clusters(shop_1={"gateway": {}}),
+        "clusters.shop-1.gateway",
+        "has no meaning for tier edge, only for leaf or regional or global: an edge writes upward and is never called",
+    ),
+    "two receivers where each gets half": (
+        {"tiers": {"global": {"replicas": 2}}},
+        "tiers.global.replicas",
+        "what shop-1 writes would reach one replica and be missing in the others",
+    ),
+    "two senders of one sample": (
+        clusters(eu_1={"up": "both", "replicas": 2}),
+        "clusters.eu-1.replicas",
+        "each replica would write every sample to hub, and the second one is refused",
+    ),
+    "a sender that is none": (
+        {"destinations": {"archive": {"url": "https://x.example", "senders": ["hup"]}}},
+        "destinations.archive.senders.0",
+        "there is no cluster 'hup'; did you mean hub?",
+    ),
+    "a destination named after a cluster": (
+        {"destinations": {"hub": {"url": "https://x.example", "senders": ["eu"]}}},
+        "destinations.hub",
+        "a cluster has this name already, and both would name the same queue",
+    ),
+    "a destination that is no URL": (
+        {"destinations": {"archive": {"url": "x.example", "senders": ["hub"]}}},
+        "destinations.archive.url",
+        "not an http:// or https:// URL",
+    ),
+    "two credentials": (
+        {
+            "destinations": {
+                "archive": {
+                    "url": "https://x.example",
+                    "senders": ["hub"],
+                    "basicAuth": {"secret": "a"},
+                    "bearer": {"secret": "a"},
+                }
+            }
+        },
+        "destinations.archive.bearer",
+        "basicAuth and bearer exclude each other",
+    ),
+    "a chart from nowhere in particular": (
+        {"chart": {"source": "oci://registry.example/chart"}},
+        "chart.version",
+        "a chart from a registry needs an exact version",
+    ),
+    "two kubeconfigs": (
+        clusters(eu_1={"kubeconfig": "a", "kubeconfigSecret": "b"}),
+        "clusters.eu-1.kubeconfigSecret",
+        "kubeconfig and kubeconfigSecret exclude each other",
+    ),
+    "a region without a name": (
+        clusters(eu={"region": None}),
+        "clusters.eu.region",
+        "a regional cluster needs the region whose leaves it federates",
+    ),
+}
+
+
+def test_the_fleet_itself_is_sound() -> None:
+    assert problems(FLEET) == ()
+
+
+@pytest.mark.parametrize(("change", "path", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_a_wrong_page_is_refused_with_the_field_and_the_reason(change: Page, path: str, message: str) -> None:
+    found = [(problem.path, problem.message) for problem in problems(merged(FLEET, change))]
+    assert (path, message) in found
+
+
+@pytest.mark.parametrize("change", [change for change, _, _ in REFUSALS.values()], ids=REFUSALS)
+def test_the_yaml_that_is_offered_is_yaml_at_that_place(change: Page) -> None:
+    for problem in problems(merged(FLEET, change)):
+        offered = yaml.safe_load(problem.fix)
+        assert next(iter(offered)) == problem.path.split(".")[0]
+
+
+def test_the_same_place_may_hold_two_in_different_namespaces() -> None:
+    assert problems(merged(FLEET, clusters(us_1={"context": "eu-1", "namespace": "other"}))) == ()
+
+
+def test_every_value_of_another_version_is_the_users_business() -> None:
+    chart = {"chart": {"source": "oci://registry.example/chart", "version": "99.0.0"}}
+    assert problems(merged(FLEET, {**chart, "values": {"brandNew": True}})) == ()
+
+
+def test_what_is_refused_once_is_accepted_as_offered() -> None:
+    page = merged(FLEET, {"tiers": {"leaf": {"budget": 100}}})
+    (first, *_) = problems(page)
+    assert problems(merged(page, yaml.safe_load(first.fix))) == ()
+
+
+@pytest.mark.parametrize("field", ["clusters", "tiers", "gateway", "intervals"])
+def test_nothing_of_the_page_is_changed_by_reading_it(field: str) -> None:
+    page = merged(FLEET, {"tiers": {"leaf": {"replicas": 2}}, "gateway": {"port": 80}, "intervals": {"rules": "10s"}})
+    before = copy.deepcopy(page)
+    problems(page)
+    assert page[field] == before[field]
