@@ -61,12 +61,12 @@ def _bring_up() -> None:
     # Before the tools are built: what is in its way can be known now.
     network.ensure_bridge(LOCAL)
     tools, pulumi = toolchain.ensure(), toolchain.pulumi_bin()
-    # The clusters start while what goes into them is prepared.
+    _enter_environment(plan, tools, pulumi)
     with ThreadPoolExecutor() as pool:
-        starting = pool.submit(LocalFleet(LOCAL, tools).up, list(plan.clusters))
-        _enter_environment(plan, tools, pulumi)
-        images = _pack(plan, tools)
-        clusters = starting.result()
+        # What goes into the clusters is packed while they start; they start here, where Ctrl-C is heard.
+        packing = pool.submit(_pack, plan, tools)
+        clusters = LocalFleet(LOCAL, tools).up([*plan.clusters])
+        images = packing.result()
         with step("import the images"):
             importing = [pool.submit(cluster.import_images, images[cluster.node.name]) for cluster in clusters]
             for each in importing:

@@ -371,7 +371,11 @@ spec:
   template:
     metadata: {labels: {app: crashing}}
     spec:
-      containers: [{name: app, image: "docker.io/prometheus-fleet/demo-app:dev", args: [--no-such-flag]}]
+      containers:
+        - name: app
+          image: docker.io/prometheus-fleet/demo-app:dev
+          args: [--no-such-flag]
+          readinessProbe: {tcpSocket: {port: 8080}}
 """,
 }
 
