@@ -25,7 +25,8 @@ class Demo:
         self._output = folder / "demo.log"
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "local", "demo"],
+                # What runs in the background, as CI may, has SIGINT ignored; at a terminal it is heard.
+                ["env", "--default-signal=INT", sys.executable, "-m", "local", "demo"],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
