@@ -40,7 +40,6 @@ providers = {
     for name, cluster in plan.clusters.items()
 }
 
-
 namespaces = {name: monitoring_namespace(cluster, providers[name]) for name, cluster in plan.clusters.items()}
 
 

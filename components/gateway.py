@@ -72,10 +72,7 @@ class Gateway(pulumi.ComponentResource):
         self.register_outputs({"address": self.address, "url": self.url})
 
     def federation_targets(self, edges: Sequence[FederationEdge]) -> tuple[FederationTarget, ...]:
-        return tuple(self.federation_target(edge) for edge in edges)
-
-    def federation_target(self, edge: FederationEdge) -> FederationTarget:
-        return FederationTarget(edge, self.address, self._callers[edge.id])
+        return tuple(FederationTarget(edge, self.address, self._callers[edge.id]) for edge in edges)
 
     def remote_write_receiver(self, edge: RemoteWriteEdge) -> RemoteWriteReceiver:
         return RemoteWriteReceiver(edge, pulumi.Output.concat(self.url, "/api/v1/write"), self._callers[edge.id])

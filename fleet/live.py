@@ -7,7 +7,7 @@ from fleet.errors import FleetError, Problem
 from fleet.kubeconfig import read_kubeconfig
 from fleet.plan import Plan
 from fleet.price import Price, price
-from fleet.prometheus import Prometheus, Unreachable
+from fleet.prometheus import Prometheus, Unreachable, reached
 from fleet.status import EdgeStatus, FleetOutput, edge_statuses
 
 
@@ -38,15 +38,9 @@ async def live_price(plan: Plan, name: str, match: str) -> Price:
     """What `match` would bring from the cluster `name` of the plan. Raises FleetError where it does not answer."""
     try:
         client = await _connect(plan, name, plan.clusters[name].namespace)
-        return await price(_reached(client), match)
+        return await price(reached(client), match)
     except Unreachable as error:
         raise FleetError([Problem(f"clusters.{name}", f"does not answer: {error}")]) from None
-
-
-def _reached(client: Prometheus | Unreachable) -> Prometheus:
-    if isinstance(client, Unreachable):
-        raise client
-    return client
 
 
 async def _connect(plan: Plan, name: str, namespace: str) -> Prometheus | Unreachable:

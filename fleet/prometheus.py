@@ -109,3 +109,10 @@ class Prometheus:
             raise Unreachable(f"Prometheus of {self.cluster}: {error}") from None
         except _FAILURES as error:
             raise Unreachable(f"API server of {self.cluster}: {error or type(error).__name__}") from None
+
+
+def reached(client: Prometheus | Unreachable) -> Prometheus:
+    """Raises Unreachable where connecting had ended in that."""
+    if isinstance(client, Unreachable):
+        raise client
+    return client

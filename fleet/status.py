@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from fleet.prometheus import Prometheus, Unreachable
+from fleet.prometheus import Prometheus, Unreachable, reached
 
 
 class _Arrivals(BaseModel):
@@ -67,7 +67,7 @@ async def _federation(edge: FederationOutput, clients: Mapping[str, Prometheus |
     samples = age = None
     missing = tuple(edge.metrics)
     try:
-        parent = _reachable(clients[edge.parent])
+        parent = reached(clients[edge.parent])
         samples = await _single(parent, f'sum(scrape_samples_post_metric_relabeling{{job="{edge.job}"}})')
         ages = await _ages(parent, edge)
         age = min(ages.values(), default=None)
@@ -97,7 +97,7 @@ async def _federation_fault(
 async def _remote_write(edge: RemoteWriteOutput, clients: Mapping[str, Prometheus | Unreachable]) -> EdgeStatus:
     rate = age = None
     try:
-        receiver = _reachable(clients[edge.receiver])
+        receiver = reached(clients[edge.receiver])
         names = "|".join(edge.metrics)
         arrived = f'{{__name__=~"{names}",{_matchers(edge.labels)}}}'
         rate = await _single(receiver, f"sum(count_over_time({arrived}[1m])) / 60")
@@ -114,17 +114,11 @@ async def _remote_write(edge: RemoteWriteOutput, clients: Mapping[str, Prometheu
 async def _sender_fault(sender: Prometheus | Unreachable) -> str | None:
     """An agent answers no queries: what it last failed at stands in its log."""
     try:
-        lines = await _reachable(sender).log(lines=200)
+        lines = await reached(sender).log(lines=200)
     except Unreachable as error:
         return f"unreachable: {error}"
     errors = [line for line in lines if "remote" in line and "err=" in line]
     return _explain(errors[-1].split("err=", 1)[1].strip('"')) if errors else None
-
-
-def _reachable(client: Prometheus | Unreachable) -> Prometheus:
-    if isinstance(client, Unreachable):
-        raise client
-    return client
 
 
 def _explain(error: str) -> str:

@@ -30,11 +30,7 @@ def image_references(plan: Plan, kubernetes: str) -> dict[str, set[str]]:
         }
 
 
-def _documents(
-    cluster: ClusterPlan,
-    values: Path,
-    kubernetes: str,
-) -> Iterator[object]:
+def _documents(cluster: ClusterPlan, values: Path, kubernetes: str) -> Iterator[object]:
     chart = cluster.chart
     version = ["--version", chart.version] if chart.version is not None else []
     command = ["helm", "template", RELEASE, chart.source, *version, "--kube-version", kubernetes]
