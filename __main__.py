@@ -1,115 +1,82 @@
 """The fleet, top to bottom: page → plan → providers, credentials and gateways → tiers → outputs."""
 
-from collections.abc import Mapping
+from pathlib import Path
 
 import pulumi
 
 from components import (
     Credential,
     EdgeAgent,
-    FederationTarget,
     Gateway,
     GlobalPrometheus,
     LeafCluster,
     RegionalAggregator,
-    RemoteWriteReceiver,
     cluster_provider,
+    kubeconfigs,
     monitoring_namespace,
+    read_plan,
 )
-from fleet.compiler import compile_page
-from fleet.errors import FleetError
-from fleet.kubeconfig import read_kubeconfigs
-from fleet.names import PAGE_KEY, PROJECT, Tier
+from fleet.names import PROJECT, Tier
 from fleet.outputs import fleet_output
-from fleet.page import read_page
+from fleet.topology import mermaid
 
 config = pulumi.Config(PROJECT)
-try:
-    plan = compile_page(read_page(config.get_object("fleet")))
-    kubeconfigs = read_kubeconfigs(plan)
-except FleetError as error:
-    raise pulumi.RunError(f"{PAGE_KEY}\n{error}") from None
-for warning in plan.warnings:
-    pulumi.log.warn(warning)
-
+plan = read_plan(config)
 providers = {
-    name: cluster_provider(
-        cluster,
-        config.require_secret(cluster.kubeconfig_secret) if cluster.kubeconfig_secret else kubeconfigs[name].text,
-    )
-    for name, cluster in plan.clusters.items()
+    name: cluster_provider(plan.clusters[name], kubeconfig) for name, kubeconfig in kubeconfigs(plan, config).items()
 }
-
 namespaces = {name: monitoring_namespace(cluster, providers[name]) for name, cluster in plan.clusters.items()}
-
-
-def inside(name: str) -> pulumi.ResourceOptions:
-    """In the cluster's namespace: after it on the way up, before it on the way down, on its provider."""
-    return pulumi.ResourceOptions(parent=namespaces[name])
-
+# In the cluster's namespace: after it on the way up, before it on the way down, on its provider.
+inside = {name: pulumi.ResourceOptions(parent=namespace) for name, namespace in namespaces.items()}
 
 credentials = {edge.id: Credential(edge) for edge in plan.edges}
 gateways = {
     name: Gateway(
         f"{name}-gateway",
         {"cluster": cluster, "callers": [credentials[edge.id] for edge in plan.calls_to(name)]},
-        inside(name),
+        inside[name],
     )
     for name, cluster in plan.clusters.items()
     if cluster.gateway is not None
 }
+written = {each.edge.id: each for gateway in gateways.values() for each in gateway.remote_write_receivers}
+receivers = {name: [written[edge.id] for edge in plan.written_by(name)] for name in plan.clusters}
 
-
-def receivers(name: str) -> list[RemoteWriteReceiver]:
-    return [gateways[edge.receiver].remote_write_receiver(edge) for edge in plan.written_by(name)]
-
-
-leaves = {
-    cluster.name: LeafCluster(
-        cluster.name,
-        {
-            "cluster": cluster,
-            "gateway": gateways.get(cluster.name),
-            "federated_by": plan.federations_of(cluster.name),
-            "receivers": receivers(cluster.name),
-        },
-        inside(cluster.name),
+leaves = [
+    LeafCluster(
+        each.name,
+        {"cluster": each, "gateway": gateways.get(each.name), "receivers": receivers[each.name]},
+        inside[each.name],
     )
-    for cluster in plan.tier(Tier.LEAF)
-}
-
-
-def children(name: str, below: Mapping[str, LeafCluster | RegionalAggregator]) -> list[FederationTarget]:
-    """Of the parent `name`, in the order of its edges."""
-    targets = {target.edge.id: target for child in below.values() for target in child.federation_targets}
-    return [targets[edge.id] for edge in plan.federated_by(name)]
-
-
-regions = {
-    cluster.name: RegionalAggregator(
-        cluster.name,
+    for each in plan.tier(Tier.LEAF)
+]
+federated = {target.edge.id: target for leaf in leaves for target in leaf.federation_targets}
+regions = [
+    RegionalAggregator(
+        each.name,
         {
-            "cluster": cluster,
-            "gateway": gateways[cluster.name],
-            "federated_by": plan.federations_of(cluster.name),
-            "children": children(cluster.name, leaves),
+            "cluster": each,
+            "gateway": gateways[each.name],
+            "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
         },
-        inside(cluster.name),
+        inside[each.name],
     )
-    for cluster in plan.tier(Tier.REGIONAL)
-}
-for cluster in plan.tier(Tier.GLOBAL):
-    below = leaves | regions
+    for each in plan.tier(Tier.REGIONAL)
+]
+federated |= {target.edge.id: target for region in regions for target in region.federation_targets}
+for each in plan.tier(Tier.GLOBAL):
     GlobalPrometheus(
-        cluster.name,
+        each.name,
         {
-            "cluster": cluster,
-            "gateway": gateways.get(cluster.name),
-            "children": children(cluster.name, below),
+            "cluster": each,
+            "gateway": gateways.get(each.name),
+            "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
         },
-        inside(cluster.name),
+        inside[each.name],
     )
-for cluster in plan.tier(Tier.EDGE):
-    EdgeAgent(cluster.name, {"cluster": cluster, "receivers": receivers(cluster.name)}, inside(cluster.name))
+for each in plan.tier(Tier.EDGE):
+    EdgeAgent(each.name, {"cluster": each, "receivers": receivers[each.name]}, inside[each.name])
 
 pulumi.export("fleet", fleet_output(plan, {name: gateway.url for name, gateway in gateways.items()}))
+pulumi.export("topology", mermaid(plan))
+pulumi.export("readme", Path(__file__).with_name("Pulumi.README.md").read_text())

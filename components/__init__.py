@@ -8,6 +8,7 @@ from components.leaf_cluster import LeafCluster, LeafClusterArgs
 from components.objects import monitoring_namespace
 from components.provider import cluster_provider
 from components.regional_aggregator import RegionalAggregator, RegionalAggregatorArgs
+from components.stack_config import kubeconfigs, read_plan
 
 __all__ = [
     "Credential",
@@ -24,5 +25,7 @@ __all__ = [
     "RegionalAggregatorArgs",
     "RemoteWriteReceiver",
     "cluster_provider",
+    "kubeconfigs",
     "monitoring_namespace",
+    "read_plan",
 ]

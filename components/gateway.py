@@ -54,7 +54,7 @@ class Gateway(pulumi.ComponentResource):
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prometheus-fleet:index:Gateway", name, None, opts)
         cluster, callers = args["cluster"], args["callers"]
-        self._callers = {caller.edge.id: caller for caller in callers}
+        self._callers = callers
         child = pulumi.ResourceOptions(parent=self)
         accounts = [Account(caller.edge, caller.bcrypt_hash) for caller in callers]
         htpasswd = [pulumi.Output.concat(caller.username, ":", caller.bcrypt_hash, "\n") for caller in callers]
@@ -71,17 +71,23 @@ class Gateway(pulumi.ComponentResource):
         self.url = pulumi.Output.concat(plan.scheme, "://", self.address)
         self.register_outputs({"address": self.address, "url": self.url})
 
-    def federation_targets(self, edges: Sequence[FederationEdge]) -> tuple[FederationTarget, ...]:
-        return tuple(FederationTarget(edge, self.address, self._callers[edge.id]) for edge in edges)
-
-    def remote_write_receiver(self, edge: RemoteWriteEdge) -> RemoteWriteReceiver:
-        return RemoteWriteReceiver(edge, pulumi.Output.concat(self.url, "/api/v1/write"), self._callers[edge.id])
+    @property
+    def federation_targets(self) -> tuple[FederationTarget, ...]:
+        """One for each planned parent."""
+        return tuple(
+            FederationTarget(caller.edge, self.address, caller)
+            for caller in self._callers
+            if isinstance(caller.edge, FederationEdge)
+        )
 
     @property
     def remote_write_receivers(self) -> tuple[RemoteWriteReceiver, ...]:
         """One for each planned sender."""
-        edges = (caller.edge for caller in self._callers.values())
-        return tuple(self.remote_write_receiver(edge) for edge in edges if isinstance(edge, RemoteWriteEdge))
+        return tuple(
+            RemoteWriteReceiver(caller.edge, pulumi.Output.concat(self.url, "/api/v1/write"), caller)
+            for caller in self._callers
+            if isinstance(caller.edge, RemoteWriteEdge)
+        )
 
 
 def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:

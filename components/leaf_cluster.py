@@ -7,7 +7,7 @@ from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
 from components.objects import recording_rules
 from components.release import kube_prometheus_stack
 from components.remote_write import as_receivers, remote_write_credentials
-from fleet.plan import ClusterPlan, FederationEdge
+from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
 
@@ -16,8 +16,6 @@ class LeafClusterArgs(TypedDict):
     """What the compiler decided for this leaf."""
     gateway: Gateway | None
     """The way in for the leaf's parents; None where it goes up by remote write alone."""
-    federated_by: Sequence[FederationEdge]
-    """The edges over which parents scrape this leaf."""
     receivers: Sequence[RemoteWriteReceiver]
     """Where it writes its aggregates to."""
 
@@ -37,6 +35,6 @@ class LeafCluster(pulumi.ComponentResource):
             secrets.append(gateway.secret)
         values = chart_values(cluster, receivers=as_receivers(receivers))
         release = kube_prometheus_stack(cluster, values, self, secrets)
-        self.federation_targets = gateway.federation_targets(args["federated_by"]) if gateway is not None else ()
+        self.federation_targets = gateway.federation_targets if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

@@ -7,7 +7,7 @@ from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway
 from components.objects import recording_rules
 from components.release import kube_prometheus_stack
-from fleet.plan import ClusterPlan, FederationEdge
+from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
 
@@ -16,8 +16,6 @@ class RegionalAggregatorArgs(TypedDict):
     """What the compiler decided for this region's cluster."""
     gateway: Gateway
     """The way in for the global tier."""
-    federated_by: Sequence[FederationEdge]
-    """The edge over which the global tier scrapes this region."""
     children: Sequence[FederationTarget]
     """The region's leaves."""
 
@@ -35,6 +33,6 @@ class RegionalAggregator(pulumi.ComponentResource):
         passwords = federation_credentials(cluster, children, self)
         values = chart_values(cluster, children=as_children(children))
         release = kube_prometheus_stack(cluster, values, self, [gateway.secret, passwords])
-        self.federation_targets = gateway.federation_targets(args["federated_by"])
+        self.federation_targets = gateway.federation_targets
         self.recording_rules = recording_rules(cluster, self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

@@ -243,6 +243,13 @@ def test_no_secret_is_where_others_can_read_it(fleet: Fleet) -> None:
     assert not [secret[:4] for secret in secrets if secret in plain + outputs + values]
 
 
+def test_the_stacks_page_refers_to_outputs_that_are_there(fleet: Fleet) -> None:
+    outputs = json.loads(fleet.run("pulumi", "stack", "output", "--json", "--stack=dev").stdout)
+    referred = re.findall(r"\$\{outputs\.(\w+)", outputs["readme"])
+    assert referred == ["topology"]
+    assert outputs["topology"] == fleet.run("python", "-m", "fleet", "check", "--format=mermaid").stdout
+
+
 def test_a_rule_added_later_carries_a_new_value_to_the_top_in_time(dev: Plan) -> None:
     def rule(name: str, record: str, expr: str) -> str:
         spec = {"groups": [{"name": name, "interval": "5s", "rules": [{"record": record, "expr": expr}]}]}

@@ -1,0 +1,40 @@
+"""What a stack's config says, with a user's mistakes told as Pulumi tells its own: no traceback."""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+
+import pulumi
+
+from fleet.compiler import compile_page
+from fleet.errors import FleetError
+from fleet.kubeconfig import read_kubeconfigs
+from fleet.names import PAGE_KEY
+from fleet.page import read_page
+from fleet.plan import Plan
+
+
+def read_plan(config: pulumi.Config) -> Plan:
+    """The plan of the page under key `fleet`; raises RunError with every mistake of the page."""
+    with _told_plainly():
+        plan = compile_page(read_page(config.get_object("fleet")))
+    for warning in plan.warnings:
+        pulumi.log.warn(warning)
+    return plan
+
+
+def kubeconfigs(plan: Plan, config: pulumi.Config) -> Mapping[str, pulumi.Input[str]]:
+    """Contents by cluster name, from files or from the config's secrets; raises RunError with all that fail."""
+    with _told_plainly():
+        files = read_kubeconfigs(plan)
+    return {
+        name: config.require_secret(cluster.kubeconfig_secret) if cluster.kubeconfig_secret else files[name].text
+        for name, cluster in plan.clusters.items()
+    }
+
+
+@contextmanager
+def _told_plainly() -> Generator[None]:
+    try:
+        yield
+    except FleetError as error:
+        raise pulumi.RunError(f"{PAGE_KEY}\n{error}") from None
