@@ -29,6 +29,7 @@ class Build:
 
     `programs` maps a program's name to its package, `stamps` gives the variables to set at link time, and
     `files` maps a name to a module and the path in it of a script that belongs beside the programs.
+    `stubs` holds the text of files, by their path in the module, that it does not compile without and does not bring.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Build:
     tags: str = ""
     stamps: Callable[[Pins], dict[str, str]] = no_stamps
     files: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    stubs: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def names(self) -> list[str]:
@@ -78,19 +80,37 @@ class Build:
             dict(self.programs),
             dict(self.files),
             [(str(file.relative_to(self.folder)), cache.digest(file)) for file in sources],
+            *([dict(self.stubs)] if self.stubs else []),
         ]
         return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
     def downloading(self, go: golang.Go) -> AbstractContextManager[golang.Download]:
-        return go.downloading(self.folder, packages=[*self.programs.values()], flags=self._tags)
+        # With -e, what the module lacks is no error yet.
+        flags = [*self._tags, *(["-e"] if self.stubs else [])]
+        return go.downloading(self.folder, packages=[*self.programs.values()], flags=flags)
 
     def run(self, go: golang.Go, files: Path, scratch: Path) -> None:
         # Of several packages, go names the programs itself, after the last part of each path.
         out = files if len(self.programs) > 1 else files / next(iter(self.programs))
-        go.build(self.folder, packages=[*self.programs.values()], flags=self._flags, out=out, scratch=scratch)
+        folder = self._with_stubs(go, scratch) if self.stubs else self.folder
+        go.build(folder, packages=[*self.programs.values()], flags=self._flags, out=out, scratch=scratch)
         for name, (module, path) in self.files.items():
             shutil.copyfile(go.module(self.folder, module) / path, files / name)
             (files / name).chmod(0o755)
+
+    def _with_stubs(self, go: golang.Go, scratch: Path) -> Path:
+        """A copy of the folder that builds from a copy of the module: files below GOMODCACHE cannot be overlaid."""
+        folder, module = scratch / self.folder.name, scratch / "module"
+        source = go.module(self.folder, self.module)
+        # File by file: the module's own folders are read-only, and so would be their copies.
+        for file in (file for file in source.rglob("*") if file.is_file()):
+            _ready(module / file.relative_to(source)).write_bytes(file.read_bytes())
+        for path, text in self.stubs.items():
+            _ready(module / path).write_text(text)
+        shutil.copytree(self.folder, folder)
+        with (folder / "go.mod").open("a") as go_mod:
+            go_mod.write(f"\nreplace {self.module} => ../module\n")
+        return folder
 
 
 def install(group: Sequence[Build], wanted: Sequence[Build] | None = None) -> Path:
@@ -113,6 +133,12 @@ def install(group: Sequence[Build], wanted: Sequence[Build] | None = None) -> Pa
         for name in build.names:
             _link(entry / name, together / name)
     return together
+
+
+def _ready(file: Path) -> Path:
+    """`file`, in a folder that exists."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
 
 
 def _build(missing: Sequence[tuple[Build, Path]], go: golang.Go) -> None:

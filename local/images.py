@@ -53,6 +53,13 @@ IMAGES = {
         command=("--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"),
         folders=("/prometheus",),
     ),
+    "prometheus/alertmanager": Image(
+        "alertmanager",
+        "/bin/alertmanager",
+        entrypoint=("/bin/alertmanager",),
+        command=("--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"),
+        folders=("/alertmanager",),
+    ),
     "prometheus-operator/prometheus-operator": _image("operator", "/bin/operator"),
     "prometheus-operator/prometheus-config-reloader": _image(
         "prometheus-config-reloader", "/bin/prometheus-config-reloader"
@@ -79,7 +86,6 @@ _SWITCHES = {
     "grafana/grafana-image-renderer": "grafana.imageRenderer.enabled=false",
     "kiwigrid/k8s-sidecar": "grafana.enabled=false",
     "bats/bats": "grafana.testFramework.enabled=false",
-    "prometheus/alertmanager": "alertmanager.enabled=false",
     "prometheus-operator/admission-webhook": "prometheusOperator.admissionWebhooks.deployment.enabled=false",
     "kube-webhook-certgen": "prometheusOperator.admissionWebhooks.enabled=false",
     "thanos/thanos": "thanosRuler.enabled=false and no prometheus.prometheusSpec.thanos",

@@ -59,8 +59,9 @@ def _tool(
     tags: str = "",
     stamps: Callable[[Pins], dict[str, str]] = no_stamps,
     files: Mapping[str, tuple[str, str]] | None = None,
+    stubs: Mapping[str, str] | None = None,
 ) -> Build:
-    return Build(HERE / "tools" / name, module, programs, tags, stamps, files or {})
+    return Build(HERE / "tools" / name, module, programs, tags, stamps, files or {}, stubs or {})
 
 
 def _commands(module: str, *names: str) -> dict[str, str]:
@@ -70,6 +71,7 @@ def _commands(module: str, *names: str) -> dict[str, str]:
 _KUBERNETES = "k8s.io/kubernetes"
 _PROMETHEUS = "github.com/prometheus/prometheus"
 _OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+_ALERTMANAGER = "github.com/prometheus/alertmanager"
 _KUBE_STATE_METRICS = "k8s.io/kube-state-metrics/v2"
 _HELM = "helm.sh/helm/v3"
 _CADDY = "github.com/caddyserver/caddy/v2"
@@ -115,6 +117,14 @@ FLEET = (
         _KUBE_STATE_METRICS,
         {"kube-state-metrics": _KUBE_STATE_METRICS},
         stamps=lambda pins: _common_version(pins[_KUBE_STATE_METRICS]),
+    ),
+    _tool(
+        "alertmanager",
+        _ALERTMANAGER,
+        _commands(_ALERTMANAGER, "alertmanager", "amtool"),
+        stamps=lambda pins: _common_version(pins[_ALERTMANAGER]),
+        # Only releases bring the compiled pages of its web interface, without which it serves its API alone.
+        stubs={"ui/app/dist/README": "This Alertmanager is built from its Go module, which has no web interface.\n"},
     ),
     _tool("helm", _HELM, _commands(_HELM, "helm"), stamps=_helm_stamps),
     _tool(

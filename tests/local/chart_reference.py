@@ -85,7 +85,7 @@ def _digest(found: Object) -> str:
 def _excerpt(found: Object) -> Object:
     spec = cast("Object", found.get("spec", {}))
     match found["kind"]:
-        case "Prometheus" | "PrometheusAgent" | "Service":
+        case "Alertmanager" | "Prometheus" | "PrometheusAgent" | "Service":
             return {"spec": spec}
         case "ServiceMonitor":
             return {"endpoints": spec["endpoints"], "selector": spec["selector"]}

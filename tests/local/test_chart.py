@@ -26,12 +26,15 @@ real_chart = pytest.mark.skipif("FLEET_REAL_CHART" not in os.environ, reason="FL
 # Real defaults that mean nothing to what the small chart makes.
 WITHOUT_EFFECT = (
     # The chart refuses to render unless these are off.
-    *("alertmanager.", "coreDns.", "defaultRules.", "prometheusOperator.admissionWebhooks.", "prometheusOperator.tls."),
+    *("coreDns.", "defaultRules.", "prometheusOperator.admissionWebhooks.", "prometheusOperator.tls."),
     *("kubeControllerManager.", "kubeEtcd.", "kubeProxy.", "kubeScheduler."),
     "kube-state-metrics.prometheus.monitor.metrics.",  # its own metrics, under selfMonitor alone
     "kube-state-metrics.rbac.customResourceState.",
     "nodeExporter.operatingSystems.",  # which default rules and dashboards there are
     "prometheus-node-exporter.permissionInitContainer.",
+    "alertmanager.service.externalTrafficPolicy",  # for types that are refused
+    "alertmanager.service.nodePort",
+    "alertmanager.service.sessionAffinityConfig.",  # with sessionAffinity ClientIP alone
     "prometheus.service.sessionAffinityConfig.",  # with sessionAffinity ClientIP alone
     "prometheusOperator.service.",  # its other keys are for types that are refused
 )
@@ -73,7 +76,7 @@ def test_renders_the_objects_that_the_real_chart_renders(chart: Path, tier: str)
     ("path", "value"),
     [
         ("grafana/enabled", True),
-        ("alertmanager/enabled", True),
+        ("alertmanager/service/type", "NodePort"),
         ("kubeEtcd/enabled", True),
         ("prometheusOperator/admissionWebhooks/enabled", True),
         ("prometheusOperator/service/type", "NodePort"),
@@ -113,7 +116,7 @@ def test_a_value_that_changes_nothing_in_the_real_chart_either_is_taken(chart: P
 def test_the_chart_defaults_are_the_real_ones_so_what_is_missing_must_be_switched_off(chart: Path) -> None:
     refused = reference.helm_template(chart, {})
 
-    for part in ("alertmanager.enabled=true", "defaultRules.create=true", "prometheusOperator.tls.enabled=true"):
+    for part in ("grafana.enabled=true", "defaultRules.create=true", "prometheusOperator.tls.enabled=true"):
         assert part in refused.stderr
 
 

@@ -11,6 +11,7 @@ from local.images import IMAGES, archive, image_for
 
 CHART = {
     "quay.io/prometheus/prometheus:v3.14.0-distroless": "prometheus",
+    "quay.io/prometheus/alertmanager:v0.34.0": "alertmanager",
     "quay.io/prometheus-operator/prometheus-operator:v0.93.1": "operator",
     "quay.io/prometheus-operator/prometheus-config-reloader:v0.93.1": "prometheus-config-reloader",
     "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0": "kube-state-metrics",
@@ -64,7 +65,7 @@ def test_registry_mirror_and_short_name_do_not_matter(reference: str, tool: str)
     "reference",
     [
         "docker.io/grafana/grafana:12.0.0",
-        "quay.io/prometheus/alertmanager:v0.34.0",
+        "quay.io/prometheus/alertmanager-cluster:v0.34.0",
         "docker.io/bitnami/prometheus:3",
         "example.com/not-caddy:1",
         "example.com/my-demo-app:1",
@@ -80,7 +81,6 @@ def test_another_image_with_a_like_name_is_not_taken_for_ours(reference: str) ->
     [
         ("docker.io/grafana/grafana:12.0.0", "grafana.enabled=false"),
         ("quay.io/kiwigrid/k8s-sidecar:1.30.0", "grafana.enabled=false"),
-        ("quay.io/prometheus/alertmanager:v0.34.0", "alertmanager.enabled=false"),
         ("ghcr.io/jkroepke/kube-webhook-certgen:1.8.7", "prometheusOperator.admissionWebhooks.enabled=false"),
         (
             "quay.io/prometheus-operator/admission-webhook:v0.93.1",

@@ -90,6 +90,25 @@ def test_a_single_program_gets_its_canonical_name_whatever_its_package_is_called
     assert output(install([build]) / "etcd") == "v3 unset"
 
 
+def test_what_a_module_lacks_is_put_into_a_copy_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module, folder = tmp_path / "module", tmp_path / "stubbed"
+    (module / "cmd" / "one").mkdir(parents=True)
+    (module / "go.mod").write_text("module example.test/lacking\n\ngo 1.26\n")
+    embedding = 'import _ "embed"\n\n//go:embed pages/index\nvar page string\n\nfunc main() { println(page) }\n'
+    (module / "cmd" / "one" / "main.go").write_text(f"package main\n\n{embedding}")
+    for read_only in (*module.rglob("*"), module):
+        read_only.chmod(0o555 if read_only.is_dir() else 0o444)
+    folder.mkdir()
+    (folder / "go.mod").write_text("module example.test/stubbed\n\ngo 1.26\n\nrequire example.test/lacking v1.0.0\n")
+    monkeypatch.setattr(golang.Go, "module", lambda *_: module)
+    stubs = {"cmd/one/pages/index": "no pages"}
+    programs = {"one": "example.test/lacking/cmd/one"}
+    built = [Build(folder, "example.test/lacking", programs, stubs=each) for each in (stubs, {**stubs, "more": ""})]
+    assert output(install(built[:1]) / "one") == "no pages"
+    assert len({build.key(golang.find()) for build in built}) == 2
+    assert "replace" not in (folder / "go.mod").read_text()
+
+
 def damage_truncate(entry: Path) -> None:
     os.truncate(entry / "one", 1000)
 

@@ -65,3 +65,16 @@ spec:
     - {{ merge dict . $shared | toJson }}
     {{- end }}
 {{- end }}
+
+{{- /* (list values term): the affinity of the values and, as their podAntiAffinity says, the term that keeps replicas apart. */ -}}
+{{- define "affinity" -}}
+{{- $given := first . }}
+{{- $apart := last . }}
+{{- $affinity := deepCopy $given.affinity }}
+{{- if eq $given.podAntiAffinity "hard" }}
+{{- $_ := set $affinity "podAntiAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $apart)) }}
+{{- else if eq $given.podAntiAffinity "soft" }}
+{{- $_ := set $affinity "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list (dict "weight" 100 "podAffinityTerm" $apart))) }}
+{{- end }}
+{{- toYaml $affinity }}
+{{- end }}

@@ -72,20 +72,17 @@ the values that the chart itself reads, those that only a server has, and those 
 {{- if .enabled }}{{ $_ := set $spec "additionalScrapeConfigs" (dict "name" (tpl .name $) "key" .key) }}{{ end }}
 {{- end }}
 
-{{- if and $values.alertingEndpoints (not $prometheus.agentMode) (not $values.disableAlerting) }}
-{{- $_ := set $spec "alerting" (dict "alertmanagers" $values.alertingEndpoints) }}
+{{- if not (or $prometheus.agentMode $values.disableAlerting) }}
+{{- $own := include "alertmanager.endpoint" . | fromYaml }}
+{{- with $values.alertingEndpoints | default (.Values.alertmanager.enabled | ternary (list $own) list) }}
+{{- $_ := set $spec "alerting" (dict "alertmanagers" .) }}
+{{- end }}
 {{- end }}
 
 {{- $apart := dict "topologyKey" $given.podAntiAffinityTopologyKey "labelSelector" (dict "matchExpressions" (list
   (dict "key" "app.kubernetes.io/name" "operator" "In" "values" (list ($prometheus.agentMode | ternary "prometheus-agent" "prometheus")))
   (dict "key" "app.kubernetes.io/instance" "operator" "In" "values" (list $fullname)))) }}
-{{- $affinity := deepCopy $given.affinity }}
-{{- if eq $given.podAntiAffinity "hard" }}
-{{- $_ := set $affinity "podAntiAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $apart)) }}
-{{- else if eq $given.podAntiAffinity "soft" }}
-{{- $_ := set $affinity "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list (dict "weight" 100 "podAffinityTerm" $apart))) }}
-{{- end }}
-{{- with $affinity }}{{ $_ := set $spec "affinity" . }}{{ end }}
+{{- with include "affinity" (list $given $apart) | fromYaml }}{{ $_ := set $spec "affinity" . }}{{ end }}
 
 {{- range $key, $value := $values.additionalConfig }}{{ $_ := set $spec $key $value }}{{ end }}
 {{- toYaml $spec }}
