@@ -5,8 +5,9 @@ import pulumi
 
 from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
-from components.objects import recording_rules
+from components.objects import alerting_rules, recording_rules
 from components.release import kube_prometheus_stack
+from fleet.alerts import AlertGroup
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
@@ -18,10 +19,12 @@ class GlobalPrometheusArgs(TypedDict):
     """The regions, and the leaves that have none."""
     gateway: Gateway | None
     """The way in for remote writers; None where nobody writes."""
+    alerts: Sequence[AlertGroup]
+    """What it calls people for."""
 
 
 class GlobalPrometheus(pulumi.ComponentResource):
-    """Federates the regions, receives remote write and answers queries over the whole fleet."""
+    """Federates the regions, receives remote write, answers queries and raises alerts over the whole fleet."""
 
     remote_write_receivers: Sequence[RemoteWriteReceiver]
     """One for each planned sender."""
@@ -37,4 +40,5 @@ class GlobalPrometheus(pulumi.ComponentResource):
         release = kube_prometheus_stack(cluster, values, self, secrets)
         self.remote_write_receivers = gateway.remote_write_receivers if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)
+        alerting_rules(cluster, args["alerts"], self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

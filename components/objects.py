@@ -1,11 +1,13 @@
 """The one place that turns a manifest of `fleet.manifests` into a resource."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from fleet import manifests
+from fleet.alerts import AlertGroup
 from fleet.manifests import Manifest
 from fleet.plan import ClusterPlan
 from fleet.rules import RuleGroup, rule_groups
@@ -48,11 +50,21 @@ def recording_rules(
     cluster: ClusterPlan, parent: pulumi.Resource, release: pulumi.Resource
 ) -> pulumi.Output[list[str]]:
     """Creates the cluster's rule groups, after the release that brings their CRD; answers the series they record."""
-
-    def rules(group: RuleGroup) -> pulumi.CustomResource:
-        opts = pulumi.ResourceOptions(parent=parent, depends_on=[release])
-        return create(f"{cluster.name}-{group.name}", manifests.prometheus_rule(cluster, group), opts)
-
     groups = rule_groups(cluster)
-    created = [rules(group).urn for group in groups]
+    created = [_prometheus_rule(cluster, group, parent, release).urn for group in groups]
     return pulumi.Output.all(*created).apply(lambda _: [record for group in groups for record in group.records])
+
+
+def alerting_rules(
+    cluster: ClusterPlan, groups: Sequence[AlertGroup], parent: pulumi.Resource, release: pulumi.Resource
+) -> None:
+    """Creates the cluster's alerts, after the release that brings their CRD."""
+    for group in groups:
+        _prometheus_rule(cluster, group, parent, release)
+
+
+def _prometheus_rule(
+    cluster: ClusterPlan, group: RuleGroup | AlertGroup, parent: pulumi.Resource, release: pulumi.Resource
+) -> pulumi.CustomResource:
+    opts = pulumi.ResourceOptions(parent=parent, depends_on=[release])
+    return create(f"{cluster.name}-{group.name}", manifests.prometheus_rule(cluster, group), opts)

@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from rich.console import Console
 from fleet.compiler import compile_page
 from fleet.errors import FleetError
 from fleet.explain import explain as explain_metric
+from fleet.maintenance import ended_maintenance, maintenance_lines
 from fleet.page import read_stack
 from fleet.page.schema import SCHEMA, schema_text
 from fleet.plan import Plan
@@ -43,14 +45,14 @@ def check(
     output: Annotated[Format, typer.Option("--format", help="How to show the topology.")] = "table",
 ) -> None:
     """Validate a stack's page; print its topology, the budget of every edge, and warnings."""
-    plan = _plan(stack, root)
+    plan, now = _plan(stack, root), datetime.now(UTC)
     if output == "mermaid":
         typer.echo(mermaid(plan), nl=False)
     else:
         Console().print(topology_table(plan))
-        for line in extra_matches(plan):
+        for line in (*extra_matches(plan), *maintenance_lines(plan, now)):
             typer.echo(line)
-    for warning in plan.warnings:
+    for warning in (*plan.warnings, *ended_maintenance(plan, now)):
         typer.echo(f"warning: {warning}", err=True)
 
 

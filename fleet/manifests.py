@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
+from fleet.alerts import AlertGroup
 from fleet.names import (
     FEDERATION_CREDENTIALS,
     GATEWAY,
@@ -87,7 +88,7 @@ def gateway_route(cluster: ClusterPlan) -> Manifest | None:
     }
 
 
-def prometheus_rule(cluster: ClusterPlan, group: RuleGroup) -> Manifest:
+def prometheus_rule(cluster: ClusterPlan, group: RuleGroup | AlertGroup) -> Manifest:
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",

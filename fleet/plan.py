@@ -9,7 +9,10 @@ from typing import Literal
 from pydantic import JsonValue
 
 from fleet.names import Tier
-from fleet.page import Chart, Destination, ExtraMatch, ParentRef, Resources, Storage
+from fleet.page import Alerting, Chart, Destination, ExtraMatch, Maintenance, ParentRef, Resources, Storage
+
+NEARLY = 0.8
+"""Of a budget: where a warning is given before the fleet is deployed, and an alert fires after."""
 
 BYTES_PER_SAMPLE = 512
 """Of a sample on `/federate`, labels included: more than any recorded series takes."""
@@ -142,6 +145,9 @@ class ClusterPlan:
     """Whether raw series of edges arrive here, which makes it the place of their `cluster:*` rules."""
     destinations: Mapping[str, Destination]
     """Receivers outside of the fleet that it writes to."""
+    maintenance: Maintenance | None
+    alerting: Alerting | None
+    """Of the cluster that has the Alertmanager."""
     chart: Chart
     overlays: tuple[Mapping[str, JsonValue], ...]
     """The page's own chart values, to be laid over the program's in this order."""

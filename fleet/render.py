@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from fleet import manifests
+from fleet.alerts import alert_groups
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.manifests import Manifest
 from fleet.plan import ClusterPlan, GatewayPlan, Plan
@@ -71,7 +72,7 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     if writes := plan.written_by(cluster.name):
         keys = (key(edge) for edge in writes for key in (username_key, password_key))
         yield manifests.remote_write_credentials(cluster, dict.fromkeys(keys, _SECRET))
-    for group in rule_groups(cluster):
+    for group in (*rule_groups(cluster), *alert_groups(plan, cluster)):
         yield manifests.prometheus_rule(cluster, group)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import promql_parser
 import yaml
@@ -19,6 +19,8 @@ from fleet.errors import FleetError, Problem
 from fleet.names import Tier
 from fleet.plan import ClusterPlan
 from fleet.promql import metric_names
+
+T = TypeVar("T")
 
 RULES = Path(__file__).parent.parent / "rules"
 
@@ -65,13 +67,14 @@ class RuleGroup(BaseModel):
 @cache
 def cluster_rules() -> tuple[Rule, ...]:
     """All rules of `rules/`. Raises FleetError naming the file that is wrong."""
-    return tuple(rule for file in sorted(RULES.glob("*.yaml")) for rule in _rules_of(file))
+    return tuple(rule for file in sorted(RULES.glob("*.yaml")) for rule in read_data(file, _RULES))
 
 
-def _rules_of(file: Path) -> list[Rule]:
-    where = f"rules/{file.name}"
+def read_data(file: Path, shape: TypeAdapter[T]) -> T:
+    """A file below `rules/`. Raises FleetError naming what is wrong with it."""
+    where = f"rules/{file.relative_to(RULES)}"
     try:
-        return _RULES.validate_python(yaml.load(file.read_text(), Loader=yaml.CSafeLoader))
+        return shape.validate_python(yaml.load(file.read_text(), Loader=yaml.CSafeLoader))
     except yaml.YAMLError as error:
         raise FleetError([Problem(where, f"is not valid YAML: {error}")]) from None
     except ValidationError as error:

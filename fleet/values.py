@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import cast
 
 from fleet import gateway
+from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
 from fleet.names import FEDERATION_CREDENTIALS, RELEASE, REMOTE_WRITE_CREDENTIALS, Tier, object_labels
 from fleet.page import Destination, Resources, Storage
@@ -65,7 +66,7 @@ def _common(cluster: ClusterPlan) -> Values:
     return {
         "fullnameOverride": RELEASE,
         "commonLabels": object_labels(cluster.tier),
-        "alertmanager": {"enabled": False},
+        "alertmanager": {"enabled": False} if cluster.alerting is None else alertmanager(cluster.alerting),
         "grafana": {"enabled": False},
         "defaultRules": {"create": False},
         # Managed control planes hide these; where they can be reached, a page turns them on.

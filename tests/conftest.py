@@ -9,7 +9,7 @@ from fleet.plan import Plan
 from local import toolchain
 
 ROOT = Path(__file__).parent.parent
-WITHOUT_CLUSTERS = ("helm", "promtool")
+WITHOUT_CLUSTERS = ("alertmanager", "amtool", "helm", "promtool")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from fleet.compiler.advice import warnings
+from fleet.compiler.alerting import alerting_problems
 from fleet.compiler.budgets import over_budget
 from fleet.compiler.clusters import cluster_plan, cluster_problems
 from fleet.compiler.destinations import destination_problems
@@ -40,6 +41,7 @@ def compile_page(page: Page, rules: Sequence[Rule] | None = None) -> Plan:
 def _independent_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem]:
     yield from cluster_problems(page)
     yield from interval_problems(page.intervals)
+    yield from alerting_problems(page)
     yield from match_problems(page, rules)
     yield from value_problems(page)
 

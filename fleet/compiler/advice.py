@@ -7,11 +7,8 @@ from fleet.compiler.topology import Topology, aggregators
 from fleet.names import Tier
 from fleet.page import Page
 from fleet.page.problems import nearest
-from fleet.plan import FederationEdge
+from fleet.plan import NEARLY, FederationEdge
 from fleet.promql import Selector
-
-NEARLY = 0.8
-"""Of a budget: where the alert fires on the live fleet."""
 
 
 def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) -> Iterator[str]:

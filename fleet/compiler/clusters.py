@@ -64,6 +64,8 @@ def cluster_plan(page: Page, topology: Topology, name: str) -> ClusterPlan:
         receives_writes=is_receiver and bool(topology.writers),
         receives_edges=is_receiver and bool(named(page, Tier.EDGE)),
         destinations={key: each for key, each in page.destinations.items() if name in each.senders},
+        maintenance=cluster.maintenance,
+        alerting=page.alerting if cluster.tier is Tier.GLOBAL else None,
         chart=page.chart,
         overlays=(page.values, cluster.values),
     )

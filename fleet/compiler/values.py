@@ -20,7 +20,17 @@ Tree = Mapping[str, "Tree"]
 _DATA = Path(__file__).parent.parent / "data"
 
 _SPEC = "prometheus.prometheusSpec"
+_ALERTMANAGER = "alertmanager.alertmanagerSpec"
 _DECIDED = {
+    "alertmanager.enabled": "it runs beside the global Prometheus, where all alerts are",
+    "alertmanager.config": "the page's alerting decides it",
+    "alertmanager.stringConfig": "the page's alerting decides it",
+    "alertmanager.tplConfig": "the page's alerting decides it",
+    f"{_ALERTMANAGER}.alertmanagerConfiguration": "the page's alerting decides it",
+    f"{_ALERTMANAGER}.configSecret": "the page's alerting decides it",
+    f"{_ALERTMANAGER}.secrets": "the page's alerting decides it",
+    f"{_ALERTMANAGER}.useExistingSecret": "the page's alerting decides it",
+    "alertmanager.service.type": "alerts tell strangers what runs where, and whoever can post them can mute others",
     "fullnameOverride": "every object of the fleet is found by it",
     "nameOverride": "every object of the fleet is found by it",
     "namespaceOverride": "the page's namespace decides it",

@@ -1,6 +1,7 @@
 """The page that a user writes, `prometheus-fleet:fleet` in `Pulumi.STACK.yaml`, as a validated model."""
 
 from fleet.page.model import (
+    Alerting,
     Chart,
     Cluster,
     Destination,
@@ -8,15 +9,18 @@ from fleet.page.model import (
     ExtraMatch,
     Gateway,
     Intervals,
+    Maintenance,
     Page,
     ParentRef,
     Resources,
     Settings,
     Storage,
+    UrlSecret,
 )
 from fleet.page.reading import read_page, read_stack
 
 __all__ = [
+    "Alerting",
     "Chart",
     "Cluster",
     "Destination",
@@ -24,11 +28,13 @@ __all__ = [
     "ExtraMatch",
     "Gateway",
     "Intervals",
+    "Maintenance",
     "Page",
     "ParentRef",
     "Resources",
     "Settings",
     "Storage",
+    "UrlSecret",
     "read_page",
     "read_stack",
 ]

@@ -1,6 +1,7 @@
 """Kinds of text that a page may hold, each with a message that says what would do."""
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -62,6 +63,25 @@ def _metric_but_not_up(name: str) -> str:
     return name
 
 
+def _moment(given: object) -> datetime:
+    """YAML may have made a datetime of it already, Pulumi's copy of the page holds text."""
+    try:
+        moment = datetime.fromisoformat(given) if isinstance(given, str) else given
+    except ValueError:
+        moment = None
+    if not isinstance(moment, datetime):
+        msg = f"{given} is not a time such as 2026-12-01T06:00:00Z"
+        raise ValueError(msg)  # noqa: TRY004 (pydantic takes no TypeError)
+    if moment.tzinfo is None:
+        msg = f"{given} has no timezone: with Z at its end it is in UTC"
+        raise ValueError(msg)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        msg = f"{given} is out of all time"
+        raise ValueError(msg) from None
+
+
 def _url(text: str) -> str:
     url = urlsplit(text)
     if url.scheme not in {"http", "https"} or not url.hostname:
@@ -90,3 +110,5 @@ MetricName = Annotated[
 SecretName = Annotated[str, _unspoken(_NAME, "the name of a Secret: lower-case letters, digits and -")]
 SecretKey = Annotated[str, _unspoken(_KEY, "a key of a Secret: letters, digits, -, _ and .")]
 Url = Annotated[str, AfterValidator(_url), Field(json_schema_extra={"format": "uri"})]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""In UTC."""

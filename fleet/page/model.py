@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from fleet import versions
 from fleet.duration import Duration
 from fleet.names import Tier
-from fleet.page.fields import Host, LabelName, LabelValue, MetricName, Name, Names, SecretKey, SecretName, Url
+from fleet.page.fields import Host, LabelName, LabelValue, MetricName, Moment, Name, Names, SecretKey, SecretName, Url
 from fleet.quantity import Quantity
 
 
@@ -183,6 +183,36 @@ class Destination(_Strict):
         return self
 
 
+class UrlSecret(_Strict):
+    """A URL that is a secret: whoever knows it may write there."""
+
+    secret: SecretName = Field(examples=["alert-webhook"])
+    """A Secret that exists in the global cluster's monitoring namespace."""
+    key: SecretKey = "url"
+
+
+class Alerting(_Strict):
+    """The Alertmanager beside the global Prometheus."""
+
+    after: Duration = timedelta(minutes=5)
+    """How long something has to be wrong before it is an alert."""
+    webhook: UrlSecret | None = Field(default=None, examples=[{"secret": "alert-webhook"}])
+    """Where alerts are posted to; nowhere where absent."""
+    dead_mans_switch: UrlSecret | None = Field(default=None, examples=[{"secret": "dead-mans-switch"}])
+    """Where the Watchdog is posted to every minute; whoever listens there raises the alarm when that ends."""
+    runbooks: Url | None = Field(default=None, examples=["https://git.example.com/monitoring/tree/main/docs/runbooks"])
+    """Where your people read docs/runbooks/; alerts name the path in the repository where absent."""
+
+
+class Maintenance(_Strict):
+    """Work on a cluster, or on a whole region where the cluster is regional: nobody is called for its alerts."""
+
+    until: Moment = Field(examples=["2026-12-01T06:00:00Z"])
+    """When its alerts are heard again, whether this key is taken away or not."""
+    reason: str = Field(min_length=1, examples=["nodes are replaced"])
+    """For whoever looks at a silenced alert."""
+
+
 class Cluster(Settings):
     tier: Tier = Field(examples=["leaf"])
     region: LabelValue | None = Field(default=None, examples=["eu"])
@@ -205,6 +235,9 @@ class Cluster(Settings):
     """Says that more than one parent is on purpose."""
     gateway: Gateway | None = Field(default=None, examples=[{"type": "LoadBalancer"}])
     expect: Expected | None = Field(default=None, examples=[{"namespaces": 100}])
+    maintenance: Maintenance | None = Field(
+        default=None, examples=[{"until": "2026-12-01T06:00:00Z", "reason": "nodes are replaced"}]
+    )
     values: dict[str, JsonValue] = {}
     """Chart values on top of everything else, for this cluster alone."""
 
@@ -236,6 +269,11 @@ _BELONGS = (
     ("environment", (Tier.LEAF, Tier.EDGE), "the others speak for several clusters"),
     ("datacenter", (Tier.LEAF, Tier.EDGE), "the others speak for several clusters"),
     ("labels", (Tier.LEAF, Tier.EDGE), "the others speak for several clusters"),
+    (
+        "maintenance",
+        (Tier.LEAF, Tier.REGIONAL, Tier.EDGE),
+        "the global cluster speaks of the others and of no own alert",
+    ),
 )
 """Fields that only some tiers have: a key without an effect is a mistake."""
 
@@ -255,6 +293,7 @@ class Page(_Strict):
     """What goes up beside the recorded series."""
     destinations: dict[Name, Destination] = {}
     """Remote-write receivers outside of the fleet."""
+    alerting: Alerting = Alerting()
     values: dict[str, JsonValue] = {}
     """Chart values on top of the program's, for every cluster."""
     clusters: dict[Name, Cluster] = Field(

@@ -123,5 +123,12 @@ def test_a_parent_holds_one_password_for_each_child(program: Recorder) -> None:
     }
 
 
+def test_alerts_are_objects_of_the_global_cluster_alone(program: Recorder) -> None:
+    alerts = {name for name in program.resources if "-alerts-" in name}
+    assert alerts == {"hub-alerts-clusters", "hub-alerts-federation", "hub-alerts-watchdog"}
+    enabled = {name: args.inputs["values"]["alertmanager"]["enabled"] for name, args in program.releases().items()}
+    assert [name for name, is_enabled in enabled.items() if is_enabled] == ["hub-release"]
+
+
 def test_kubeconfigs_reach_their_provider(program: Recorder) -> None:
     assert program.named("eu-1").inputs["kubeconfig"]["value"] == "kubeconfig of eu-1"

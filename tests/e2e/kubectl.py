@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 PROMETHEUS = "/api/v1/namespaces/monitoring/services/kube-prometheus-stack-prometheus:9090/proxy"
+ALERTMANAGER = "/api/v1/namespaces/monitoring/services/kube-prometheus-stack-alertmanager:9093/proxy/api/v2"
 T = TypeVar("T")
 
 Sample = tuple[dict[str, str], float]
@@ -36,6 +37,16 @@ def raw_samples(cluster: str, selector: str) -> list[tuple[float, float]]:
     """Stored samples of one series, (Unix time, value), oldest first."""
     (series,) = api(cluster, "query", query=selector)["result"]
     return [(float(when), float(value)) for when, value in series["values"]]
+
+
+def alerts(cluster: str) -> list[dict[str, Any]]:
+    """What Alertmanager knows, muted or not."""
+    return json.loads(kubectl(cluster, "get", "--raw", f"{ALERTMANAGER}/alerts"))
+
+
+def raise_alert(cluster: str, **labels: str) -> None:
+    body = json.dumps([{"labels": labels}])
+    kubectl(cluster, "create", "--raw", f"{ALERTMANAGER}/alerts", "--filename=-", stdin=body)
 
 
 def by_label(samples: list[Sample], label: str) -> dict[str, float]:

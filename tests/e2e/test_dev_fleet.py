@@ -6,15 +6,32 @@ import json
 import re
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from kubectl import api, by_label, carry_into_pods, eventually, kubectl, objects, query, raw_samples
+import yaml
+from kubectl import (
+    alerts,
+    api,
+    by_label,
+    carry_into_pods,
+    eventually,
+    kubectl,
+    objects,
+    query,
+    raise_alert,
+    raw_samples,
+)
 from live import ROOT, Fleet, make, work_tree
 
-from fleet.names import PART_OF, PROJECT, TIER_LABEL
+from fleet.alerts import alert_groups
+from fleet.compiler import compile_page
+from fleet.manifests import prometheus_rule
+from fleet.names import PAGE_KEY, PART_OF, PROJECT, TIER_LABEL, Tier
+from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.rules import cluster_rules, region_rules
 
@@ -120,7 +137,7 @@ def test_an_edge_appears_beside_the_leaves_by_the_same_rules() -> None:
 
 def test_an_edge_sends_what_is_kept_and_nothing_else(dev: Plan) -> None:
     (edge,) = dev.remote_write
-    names = {labels["__name__"] for labels, _ in query("hub", '{cluster="shop-1",__name__!~"cluster:.*"}')}
+    names = {labels["__name__"] for labels, _ in query("hub", '{cluster="shop-1",__name__!~"cluster:.*|ALERTS.*"}')}
     assert names
     assert names <= set(edge.keep)
 
@@ -361,6 +378,74 @@ def test_status_names_a_child_with_nothing_to_match(fleet: Fleet) -> None:
         kubectl("eu-2", "create", "--filename=-", stdin=json.dumps({**rule, "metadata": kept}))
         carry_into_pods("eu-2")
     until_status_says(fleet, ("eu-2", "eu"), "ok$")
+
+
+def alert_of(cluster: str, name: str) -> dict[str, Any]:
+    (found,) = [
+        each for each in alerts("hub") if each["labels"].items() >= {"alertname": name, "cluster": cluster}.items()
+    ]
+    return found
+
+
+def test_alertmanager_hears_of_the_global_prometheus() -> None:
+    def heard() -> None:
+        (watchdog,) = [each for each in alerts("hub") if each["labels"]["alertname"] == "Watchdog"]
+        assert watchdog["status"]["state"] == "active"
+
+    eventually(heard, within=60)
+
+
+def in_maintenance(cluster: str) -> tuple[str, str]:
+    """The rules of the page's clusters as they are, and with `cluster` in maintenance for an hour."""
+    page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"][PAGE_KEY]
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+    def rules() -> str:
+        plan = compile_page(read_page(page, {}))
+        (hub,) = plan.tier(Tier.GLOBAL)
+        (group,) = [each for each in alert_groups(plan, hub) if each.name == "alerts-clusters"]
+        return json.dumps(prometheus_rule(hub, group))
+
+    before = rules()
+    page["clusters"][cluster]["maintenance"] = {"until": until, "reason": "it is tried out"}
+    return before, rules()
+
+
+def test_a_cluster_that_falls_silent_is_an_alert_which_maintenance_mutes_for_it_alone() -> None:
+    def scale(replicas: int) -> None:
+        for workload in ("deployment/kube-prometheus-stack-operator", STATEFUL_SET):
+            kubectl("eu-2", "--namespace=monitoring", "scale", workload, f"--replicas={replicas}")
+
+    def has_state(cluster: str, name: str, state: str) -> None:
+        assert alert_of(cluster, name)["status"]["state"] == state
+
+    def deploy(rules: str) -> None:
+        kubectl("hub", "apply", "--filename=-", stdin=rules)
+        carry_into_pods("hub")
+
+    before, muted = in_maintenance("eu-2")
+    raise_alert("hub", alertname="Other", cluster="eu-1", region="eu")
+    scale(0)
+    try:
+        eventually(lambda: has_state("eu-2", "ClusterSilent", "active"), within=150)
+        deploy(muted)
+        eventually(lambda: has_state("eu-2", "ClusterSilent", "suppressed"), within=120)
+        has_state("eu-1", "Other", "active")
+        maintenance = alert_of("eu-2", "ClusterInMaintenance")
+        assert alert_of("eu-2", "ClusterSilent")["status"]["inhibitedBy"] == [maintenance["fingerprint"]]
+        assert maintenance["annotations"]["description"].endswith(": it is tried out")
+        deploy(before)
+        eventually(lambda: has_state("eu-2", "ClusterSilent", "active"), within=120)
+    finally:
+        scale(1)
+        deploy(before)
+
+    def is_resolved() -> None:
+        assert ("eu-2", "ClusterSilent") not in [
+            (each["labels"].get("cluster"), each["labels"]["alertname"]) for each in alerts("hub")
+        ]
+
+    eventually(is_resolved, within=180)
 
 
 STATEFUL_SET = "statefulset/prometheus-kube-prometheus-stack-prometheus"

@@ -21,6 +21,7 @@ _LEAVES: Mapping[str, Page] = {
     },
     "host": {"gateway": {"type": "Host", "host": "a.example", "scheme": "http"}},
     "labelled": {"datacenter": "fra", "environment": "test", "labels": {"team": "shop"}},
+    "muted": {"maintenance": {"until": "2026-12-01T07:00:00+01:00", "reason": "nodes are replaced"}},
     "small": {"expect": {"namespaces": 2, "nodes": 1}, "budget": 500, "retention": "6h"},
     "verbose": {"values": {"prometheus": {"prometheusSpec": {"logLevel": "debug"}}}},
 }
@@ -52,6 +53,9 @@ _OPTIONS = st.fixed_dictionaries(
         ),
         "chart": st.just({"version": "88.5.3", "registry": "mirror.example"}),
         "namespace": st.just("observability"),
+        "alerting": st.sampled_from(
+            [{"after": "20m", "webhook": {"secret": "hook"}}, {"deadMansSwitch": {"secret": "pulse", "key": "address"}}]
+        ),
     },
 )
 
@@ -207,6 +211,12 @@ def _uncalled(page: Page) -> Path:
     return ("clusters", "mute", "gateway")
 
 
+def _maintenance(page: Page) -> Path | None:
+    name = _first(page, "edge")
+    until = {"until": "2026-12-01T06:00:00", "reason": "r"}
+    return (*_set(page, ("clusters", name, "maintenance"), until), "until") if name is not None else None
+
+
 _SPEC = ("prometheus", "prometheusSpec")
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -260,6 +270,9 @@ MUTATIONS: Mapping[str, Mutation] = {
     "gateway without an address": _unreachable,
     "gateway that nobody calls": _uncalled,
     "one address for two": _impersonated,
+    "alerts too soon": _always(("alerting", "after"), "1s"),
+    "maintenance without a timezone": _maintenance,
+    "maintenance of the top": _of("global", "maintenance", {"until": "2026-12-01T06:00:00Z", "reason": "r"}),
     "label value that would be expanded": _of("leaf", "region", "$1"),
     "sender that is none": lambda page: _set(
         page, ("destinations",), {"far": {"url": "https://far.example", "senders": ["nobody"]}}

@@ -75,6 +75,23 @@ def test_check_says_why_something_else_is_federated() -> None:
     assert '+ {__name__="kube_pod_info",namespace="payments"} of every leaf: the payments team follows' in done.stdout
 
 
+def test_check_says_what_is_muted_and_what_is_no_longer(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.test.yaml").write_text("""
+config:
+  prometheus-fleet:fleet:
+    clusters:
+      hub: {tier: global, context: hub}
+      eu: {tier: regional, region: eu, context: eu, maintenance: {until: 2999-12-01T06:00:00+02:00, reason: it moves}}
+      eu-1: {tier: leaf, region: eu, context: eu-1, maintenance: {until: 2020-01-01T00:00:00Z, reason: it is mended}}
+      eu-2: {tier: leaf, region: eu, context: eu-2, maintenance: {until: "2999-01-01T00:00:00Z", reason: it is new}}
+""")
+    done = run("check", "--root", str(tmp_path), "--stack", "test")
+    assert "alerts of region eu are muted until 2999-12-01T04:00:00Z: it moves\n" in done.stdout
+    assert "alerts of eu-2 are muted until 2999-01-01T00:00:00Z: it is new\n" in done.stdout
+    ended = "warning: maintenance of eu-1 ended 2020-01-01T00:00:00Z: remove clusters.eu-1.maintenance\n"
+    assert (done.returncode, ended in done.stderr, "eu-1 are muted" in done.stdout) == (0, True, False)
+
+
 def test_a_mistake_ends_in_its_message_and_no_traceback(tmp_path: Path) -> None:
     done = run("check", "--stack", "nothing", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")

@@ -46,7 +46,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         "colour: red\nclusters: {hub: {tier: global}}",
         (
             "colour: unknown key; known here: chart, namespace, intervals, gateway, regions, tiers, expect, keep, "
-            "federate, destinations, values, clusters"
+            "federate, destinations, alerting, values, clusters"
         ),
     ),
     "a key in the wrong place": (
@@ -54,7 +54,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
             "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, up, parent, "
-            "severalParents, gateway, expect, values\n\n    clusters:\n      hub: {tier: global}\n"
+            "severalParents, gateway, expect, maintenance, values\n\n    clusters:\n      hub: {tier: global}\n"
         ),
     ),
     "snake case": (

@@ -144,12 +144,14 @@ RICH: Page = {
     "keep": ["a_metric"],
     "federate": [{"match": '{__name__=~"a_metric|kube_pod_info"}', "reason": "r", "series": 1}],
     "destinations": {"x": {"url": "https://x.example", "senders": ["hub"], "basicAuth": {"secret": "x"}}},
+    "alerting": {"after": "10m", "webhook": {"secret": "x"}, "runbooks": "https://x.example"},
     "values": {"prometheus": {"prometheusSpec": {"tolerations": [{"key": "x"}]}}},
     "clusters": {
         "hub": {"tier": "global", "context": "hub", "gateway": {"port": 81}},
         "eu": {"tier": "regional", "region": "eu", "kubeconfigSecret": "eu", "parent": "hub", "gateway": {"port": 82}},
         "eu-1": {"tier": "leaf", "region": "eu", "context": "1", "up": "both", "parent": ["eu"], "labels": {"a": "b"}},
-        "shop": {"tier": "edge", "kubeconfig": "shop.yaml", "values": {"grafana": {"x": 1}}},
+        "shop": {"tier": "edge", "kubeconfig": "shop.yaml", "values": {"grafana": {"x": 1}},
+                 "maintenance": {"until": "2026-12-01T06:00:00Z", "reason": "r"}},
     },
 }  # fmt: skip
 

@@ -380,6 +380,59 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "destinations.archive.bearer",
         "basicAuth and bearer exclude each other",
     ),
+    "maintenance at a moment that is none": (
+        clusters(eu_1={"maintenance": {"until": "tomorrow", "reason": "r"}}),
+        "clusters.eu-1.maintenance.until",
+        "tomorrow is not a time such as 2026-12-01T06:00:00Z",
+    ),
+    "maintenance of a number of seconds": (
+        clusters(eu_1={"maintenance": {"until": 1796104800, "reason": "r"}}),
+        "clusters.eu-1.maintenance.until",
+        "1796104800 is not a time such as 2026-12-01T06:00:00Z",
+    ),
+    "maintenance until some hour somewhere": (
+        clusters(eu_1={"maintenance": {"until": "2026-12-01T06:00:00", "reason": "r"}}),
+        "clusters.eu-1.maintenance.until",
+        "2026-12-01T06:00:00 has no timezone: with Z at its end it is in UTC",
+    ),
+    "maintenance for no reason": (
+        clusters(eu_1={"maintenance": {"until": "2026-12-01T06:00:00Z"}}),
+        "clusters.eu-1.maintenance.reason",
+        "is missing",
+    ),
+    "maintenance of who calls the others": (
+        clusters(hub={"maintenance": {"until": "2026-12-01T06:00:00Z", "reason": "r"}}),
+        "clusters.hub.maintenance",
+        (
+            "has no meaning for tier global, only for leaf or regional or edge: the global cluster speaks of the "
+            "others and of no own alert"
+        ),
+    ),
+    "an alert after one scrape": (
+        {"alerting": {"after": "2m"}},
+        "alerting.after",
+        "is not longer than intervals.federation.global of 2m: one scrape that fails would be an alert",
+    ),
+    "a URL in place of its Secret": (
+        {"alerting": {"webhook": "https://hooks.example.com/T0/B0"}},
+        "alerting.webhook",
+        "this is text, where keys with values belong",
+    ),
+    "a URL in place of a Secret's name": (
+        {"alerting": {"webhook": {"secret": "https://hooks.example.com/T0/B0"}}},
+        "alerting.webhook.secret",
+        "this is not the name of a Secret: lower-case letters, digits and -",
+    ),
+    "a configuration of Alertmanager": (
+        {"values": {"alertmanager": {"config": {"route": {"receiver": "mine"}}}}},
+        "values.alertmanager.config.route.receiver",
+        "is not the page's to set: the page's alerting decides it",
+    ),
+    "an Alertmanager for everyone": (
+        clusters(hub={"values": {"alertmanager": {"service": {"type": "LoadBalancer"}}}}),
+        "clusters.hub.values.alertmanager.service.type",
+        ("is not the page's to set: alerts tell strangers what runs where, and whoever can post them can mute others"),
+    ),
     "a chart from nowhere in particular": (
         {"chart": {"source": "oci://registry.example/chart"}},
         "chart.version",

@@ -1,0 +1,136 @@
+"""The Alertmanager's configuration, judged by Alertmanager itself."""
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from fleet.compiler import compile_page
+from fleet.page import read_page
+from fleet.plan import Plan
+from fleet.render import rendered_values
+
+CLUSTERS = {"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}
+HEARD = {"webhook": {"secret": "alert-webhook"}, "deadMansSwitch": {"secret": "pulse", "key": "address"}}
+
+
+def compiled(alerting: dict[str, object]) -> Plan:
+    return compile_page(read_page({"alerting": alerting, "clusters": CLUSTERS}, {}))
+
+
+def values(alerting: dict[str, object], cluster: str = "hub") -> Any:
+    plan = compiled(alerting)
+    return rendered_values(plan, plan.clusters[cluster])["alertmanager"]
+
+
+def written(alerting: dict[str, object], folder: Path) -> Path:
+    """As the chart writes it, with its own defaults below."""
+    defaults = {"global": {"resolve_timeout": "5m"}, "templates": ["/etc/alertmanager/config/*.tmpl"]}
+    config = defaults | json.loads(json.dumps(values(alerting)["config"]))
+    path = folder / "alertmanager.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.mark.parametrize("alerting", [{}, HEARD, {"webhook": HEARD["webhook"]}], ids=["nobody", "both", "webhook"])
+def test_amtool_accepts_the_configuration(alerting: dict[str, object], tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["amtool", "check-config", str(written(alerting, tmp_path))], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("alerting", "labels", "receiver"),
+    [
+        ({}, "alertname=ClusterSilent severity=critical cluster=eu-1", "null"),
+        ({}, "alertname=Watchdog severity=none", "null"),
+        (HEARD, "alertname=ClusterSilent severity=critical cluster=eu-1", "webhook"),
+        (HEARD, "alertname=FederationSampleLimit severity=warning", "webhook"),
+        (HEARD, "alertname=Somebodys severity=page", "webhook"),
+        (HEARD, "alertname=ClusterInMaintenance severity=none cluster=eu-1", "null"),
+        (HEARD, "alertname=Watchdog severity=none", "dead-mans-switch"),
+        ({"webhook": HEARD["webhook"]}, "alertname=Watchdog severity=none", "null"),
+    ],
+)
+def test_an_alert_goes_to_whom_the_page_says(
+    alerting: dict[str, object], labels: str, receiver: str, tmp_path: Path
+) -> None:
+    command = ["amtool", "config", "routes", "test", f"--config.file={written(alerting, tmp_path)}"]
+    done = subprocess.run([*command, *labels.split()], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == receiver, done.stderr
+
+
+def test_a_url_is_read_from_a_secret_and_stands_nowhere_else() -> None:
+    chart = values(HEARD)
+    assert chart["alertmanagerSpec"]["secrets"] == ["alert-webhook", "pulse"]
+    urls = [hook for each in chart["config"]["receivers"] for hook in each.get("webhook_configs", [])]
+    assert urls == [
+        {"url_file": "/etc/alertmanager/secrets/alert-webhook/url", "send_resolved": True},
+        {"url_file": "/etc/alertmanager/secrets/pulse/address", "send_resolved": False},
+    ]
+
+
+def test_one_secret_for_both_is_mounted_once() -> None:
+    chart = values({"webhook": {"secret": "urls"}, "deadMansSwitch": {"secret": "urls", "key": "pulse"}})
+    assert chart["alertmanagerSpec"]["secrets"] == ["urls"]
+
+
+def test_alertmanager_runs_at_the_global_tier_alone() -> None:
+    assert values({})["enabled"] is True
+    assert values({}, "eu-1") == {"enabled": False}
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path) -> Iterator[httpx.Client]:
+    """A running one, as the page without any receiver has it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    flags = [f"--config.file={written({}, tmp_path)}", f"--storage.path={tmp_path / 'data'}"]
+    flags += [f"--web.listen-address={address}", "--cluster.listen-address="]
+    with (tmp_path / "log").open("w") as log:
+        running = subprocess.Popen(["alertmanager", *flags], stdout=log, stderr=subprocess.STDOUT)
+    transport = httpx.HTTPTransport(retries=10)
+    try:
+        with httpx.Client(base_url=f"http://{address}/api/v2", transport=transport) as client:
+            yield client
+    finally:
+        running.terminate()
+        running.wait()
+
+
+ALERTS = {
+    "leaf in maintenance": {"alertname": "ClusterSilent", "cluster": "eu-1", "region": "eu", "severity": "critical"},
+    "another leaf of its region": {"alertname": "ClusterSilent", "cluster": "eu-2", "region": "eu"},
+    "the way to its region": {"alertname": "FederationTargetDown", "job": "federate-eu", "region": "eu"},
+    "leaf of a region in maintenance": {"alertname": "ClusterSilent", "cluster": "us-1", "region": "us"},
+    "the way to a region in maintenance": {"alertname": "FederationTargetDown", "job": "federate-us", "region": "us"},
+    "of no cluster": {"alertname": "Watchdog", "severity": "none"},
+    "of an edge": {"alertname": "ClusterSilent", "cluster": "shop-1"},
+    "maintenance of a leaf": {"alertname": "ClusterInMaintenance", "cluster": "eu-1", "region": "eu"},
+    "maintenance of a region": {"alertname": "ClusterInMaintenance", "region": "us"},
+    "maintenance of a leaf of that region": {"alertname": "ClusterInMaintenance", "cluster": "us-2", "region": "us"},
+}
+
+
+def test_maintenance_mutes_its_own_cluster_or_region_and_lets_the_rest_go_on(alertmanager: httpx.Client) -> None:
+    alertmanager.post("/alerts", json=[{"labels": each} for each in ALERTS.values()]).raise_for_status()
+
+    def muted() -> set[str]:
+        states = [(each["labels"], each["status"]["inhibitedBy"]) for each in alertmanager.get("/alerts").json()]
+        assert len(states) == len(ALERTS)
+        return {name for name, labels in ALERTS.items() if (labels, []) not in states}
+
+    expected = {"leaf in maintenance", "leaf of a region in maintenance", "the way to a region in maintenance"}
+    deadline = time.monotonic() + 30
+    while muted() != expected and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert muted() == expected
