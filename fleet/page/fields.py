@@ -14,6 +14,8 @@ _KEY = r"[-._a-zA-Z0-9]{1,253}"
 _LABEL = r"[a-zA-Z_][a-zA-Z0-9_]*"
 _METRIC = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 
+_GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d \S+) ([+-]\d{4}) \S+$")
+
 RESERVED_LABELS = frozenset(
     {
         *("cluster", "region", "datacenter", "environment", "level"),
@@ -64,9 +66,9 @@ def _metric_but_not_up(name: str) -> str:
 
 
 def _moment(given: object) -> datetime:
-    """YAML may have made a datetime of it already, Pulumi's copy of the page holds text."""
+    """YAML makes a datetime of a time without quotes, and Pulumi writes that one on as Go does: `… +0000 UTC`."""
     try:
-        moment = datetime.fromisoformat(given) if isinstance(given, str) else given
+        moment = datetime.fromisoformat(_GO_TIME.sub(r"\1\2", given)) if isinstance(given, str) else given
     except ValueError:
         moment = None
     if not isinstance(moment, datetime):

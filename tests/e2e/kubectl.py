@@ -44,7 +44,7 @@ def alerts(cluster: str) -> list[dict[str, Any]]:
     return json.loads(kubectl(cluster, "get", "--raw", f"{ALERTMANAGER}/alerts"))
 
 
-def raise_alert(cluster: str, **labels: str) -> None:
+def raise_alert(cluster: str, /, **labels: str) -> None:
     body = json.dumps([{"labels": labels}])
     kubectl(cluster, "create", "--raw", f"{ALERTMANAGER}/alerts", "--filename=-", stdin=body)
 

@@ -381,9 +381,8 @@ def test_status_names_a_child_with_nothing_to_match(fleet: Fleet) -> None:
 
 
 def alert_of(cluster: str, name: str) -> dict[str, Any]:
-    (found,) = [
-        each for each in alerts("hub") if each["labels"].items() >= {"alertname": name, "cluster": cluster}.items()
-    ]
+    wanted = {"alertname": name, "cluster": cluster}
+    (found,) = [each for each in alerts("hub") if wanted.items() <= each["labels"].items()]
     return found
 
 

@@ -1,5 +1,6 @@
 """How a page is read: what is wrong with its shape is said in the words of whoever wrote it."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,27 @@ from fleet.errors import FleetError
 from fleet.page import read_page, read_stack
 
 CLUSTERS = {"hub": {"tier": "global"}, "eu-1": {"tier": "leaf"}}
+
+
+@pytest.mark.parametrize(
+    "until",
+    [
+        "2026-12-01T06:00:00Z",
+        "2026-12-01T07:00:00+01:00",
+        datetime(2026, 12, 1, 1, tzinfo=timezone(-timedelta(hours=5))),
+        # What Pulumi makes of times without quotes.
+        "2026-12-01 06:00:00 +0000 UTC",
+        "2026-12-01 08:00:00 +0200 +0200",
+        "2026-12-01 07:00:00.25 +0100 CET",
+    ],
+    ids=str,
+)
+def test_a_moment_is_the_same_however_it_is_written_and_whoever_read_it(until: object) -> None:
+    maintenance = {"until": until, "reason": "nodes are replaced"}
+    page = read_page({"clusters": {"eu-1": {"tier": "leaf", "maintenance": maintenance}}}, {})
+    read = page.clusters["eu-1"].maintenance
+    assert read is not None
+    assert read.until.replace(microsecond=0) == datetime(2026, 12, 1, 6, tzinfo=UTC)
 
 
 def refusal(data: object) -> FleetError:

@@ -4,11 +4,13 @@ import copy
 from itertools import pairwise
 from typing import Any
 
+import promql_parser
 import pytest
 from fleets import INTERVALS, MUTATIONS, Page, fleets
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from fleet.alerts import alert_groups
 from fleet.compiler import compile_page
 from fleet.errors import FleetError, Problem
 from fleet.names import Tier
@@ -39,6 +41,7 @@ def test_every_valid_fleet_compiles_to_a_plan_that_obeys_the_rules() -> None:
         check_topology(plan)
         check_federation(plan)
         check_labels(plan)
+        check_alerts(plan)
         for cluster in list(plan.clusters.values())[:3]:
             rendered_values(plan, cluster)
 
@@ -92,6 +95,15 @@ def check_labels(plan: Plan) -> None:
         assert ("cluster" in edge.labels) == edge.asserts_cluster
     for below, above in pairwise(edge.interval for edge in plan.federation if not edge.asserts_cluster):
         assert below == above
+
+
+def check_alerts(plan: Plan) -> None:
+    (top,) = plan.tier(Tier.GLOBAL)
+    rules = [rule for group in alert_groups(plan, top) for rule in group.rules]
+    for rule in rules:
+        promql_parser.parse(rule["expr"])
+    watched = [rule["labels"]["cluster"] for rule in rules if rule["alert"] == "ClusterSilent"]
+    assert watched == [name for name, each in plan.clusters.items() if each.tier in {Tier.LEAF, Tier.EDGE}]
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
