@@ -15,8 +15,8 @@ def alertmanager(alerting: Alerting) -> Config:
     spec: Config = {
         # It asks nothing of its API server.
         "automountServiceAccountToken": False,
-        # The operator confines an AlertmanagerConfig to alerts with its own `namespace`, a label that the fleet's alerts
-        # do not have: with this, those beside Alertmanager itself hear of all.
+        # The operator confines an AlertmanagerConfig to alerts with its own `namespace`, a label that alerts of the
+        # fleet do not have: with this, those beside Alertmanager itself hear of all.
         "alertmanagerConfigMatcherStrategy": {"type": "OnNamespaceExceptForAlertmanagerNamespace"},
         **({"secrets": [*dict.fromkeys(used)]} if used else {}),
     }
