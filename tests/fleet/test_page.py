@@ -54,7 +54,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
             "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, up, parent, "
-            "severalParents, gateway, expect, values\n\n    clusters:\n      hub: {tier: global}\n"
+            "severalParents, discover, gateway, expect, values\n\n    clusters:\n      hub: {tier: global}\n"
         ),
     ),
     "snake case": (
