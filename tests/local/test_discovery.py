@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
+import bcrypt
 import httpx
 import pytest
 import yaml
@@ -23,6 +24,7 @@ from isolation import own_network
 from standins.api_server import ApiServer, api_server, free_ports
 
 from fleet.compiler import compile_page
+from fleet.gateway import Account, caddy_config
 from fleet.names import DISCOVERY_JOB, DISCOVERY_KEY, FEDERATION_CREDENTIALS, service_labels
 from fleet.page import read_page
 from fleet.plan import Plan
@@ -51,6 +53,7 @@ PAGE = {
             "context": "eu",
             "discover": {
                 "forger": {"namespace": "shop"},
+                "guarded": {"namespace": "shop", "port": "gateway"},
                 "rogue": {"namespace": "ware"},
                 "redirector": {"namespace": "ware"},
                 "outsider": {"namespace": "ware"},
@@ -109,7 +112,10 @@ def service(namespace: str, cluster: str, address: str | None, name: str | None 
         "metadata": {"name": name or cluster, "namespace": namespace, "labels": service_labels(cluster)},
         "spec": {
             **({"clusterIP": address} if address else outside),
-            "ports": [{"name": "http-web", "port": 9090}, {"name": "reloader-web", "port": 8080}],
+            "ports": [
+                {"name": name, "port": port}
+                for name, port in {"http-web": 9090, "reloader-web": 8080, "gateway": 9443}.items()
+            ],
         },
     }
 
@@ -120,10 +126,13 @@ CHILDREN = {
         ("forger", "rogue", "redirector", "bystander", "stranger", "impostor", "twins", "twins-2", "large"), start=1
     )
 }
+GUARDED = "10.96.7.99"
+"""Where the forger answers as well, to who has the credential."""
 OBJECTS = [
     *({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in ("shop", "ware", "elsewhere")),
     *(service("ware", name, CHILDREN[name].address) for name in ("rogue", "redirector", "twins", "large")),
     service("shop", "forger", CHILDREN["forger"].address),
+    service("shop", "guarded", GUARDED),
     service("ware", "twins", CHILDREN["twins-2"].address, name="twins-2"),
     service("ware", "outsider", None),
     service("shop", "stranger", CHILDREN["stranger"].address),
@@ -164,15 +173,16 @@ def eventually(ask: Callable[[], _T]) -> _T:
 
 
 @contextlib.contextmanager
-def prometheus(folder: Path, config: Mapping[str, Any], address: str) -> Iterator[Parent]:
+def prometheus(folder: Path, config: Mapping[str, Any], address: str, *more: str) -> Iterator[Parent]:
     folder.mkdir()
     file = folder / "prometheus.yaml"
     file.write_text(yaml.safe_dump(config))
     command = ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}"]
+    listen = [f"--web.listen-address={each}" for each in (address, *more)]
     log = folder / "log"
     with (
         log.open("wb") as output,
-        subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=output, stderr=output) as process,
+        subprocess.Popen([*command, *listen], stdout=output, stderr=output) as process,
         httpx.Client(base_url=f"http://{address}", trust_env=False) as client,
     ):
         try:
@@ -196,6 +206,25 @@ def forging(folder: Path) -> dict[str, Any]:
     file = folder / "forged.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "forged", "rules": rules}]}))
     return {"global": {"evaluation_interval": "1s", "external_labels": FORGED}, "rule_files": [str(file)]}
+
+
+@contextlib.contextmanager
+def gateway(plan: Plan, folder: Path) -> Iterator[None]:
+    """As a team runs it from the Secret `discovery-account`, beside the Prometheus on 9090 of loopback."""
+    discovery = plan.clusters["eu"].discovery
+    assert discovery is not None
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
+    file = folder / "caddy.json"
+    file.write_text(json.dumps(caddy_config([Account(discovery, hashed)])))
+    log = folder / "caddy.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(["caddy", "run", "--config", str(file)], stdout=output, stderr=output) as process,
+    ):
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def parental(plan: Plan, cluster: ApiServer, folder: Path) -> dict[str, Any]:
@@ -240,17 +269,20 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parent]:
     CHILDREN["large"].answer = "".join(f'{RECORD}{{namespace="{number}"}} 1\n' for number in range(21))
     with contextlib.ExitStack() as running:
         running.enter_context(own_network())
-        for child in CHILDREN.values():
-            subprocess.run(["ip", "address", "add", f"{child.address}/32", "dev", "lo"], check=True)
+        for address in (GUARDED, *(child.address for child in CHILDREN.values())):
+            subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
         cluster = running.enter_context(api_server(folder / "cluster"))
         items = [*OBJECTS, *prometheus_role(folder)]
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+        plan = compile_page(read_page(PAGE, {}))
         forger = CHILDREN["forger"]
-        running.enter_context(prometheus(folder / "forger", forging(folder), f"{forger.address}:9090"))
+        addresses = [f"{forger.address}:9090", "127.0.0.1:9090"]
+        running.enter_context(prometheus(folder / "forger", forging(folder), *addresses))
+        running.enter_context(gateway(plan, folder))
         for child in CHILDREN.values():
             if child is not forger:
                 running.enter_context(child.serving())
-        config = parental(compile_page(read_page(PAGE, {})), cluster, folder)
+        config = parental(plan, cluster, folder)
         (port,) = free_ports(1)
         yield running.enter_context(prometheus(folder / "parent", config, f"127.0.0.1:{port}"))
 
@@ -273,6 +305,14 @@ def test_every_child_is_shown_the_shared_credential_and_the_planned_match(parent
     path, shown = CHILDREN["rogue"].calls[0]
     assert httpx.URL(path).params.get_list("match[]") == ['{__name__=~"cluster:.*"}']
     assert shown == "Basic " + base64.b64encode(f"eu:{PASSWORD}".encode()).decode()
+
+
+def test_a_child_that_asks_for_the_credential_is_federated_and_refuses_everybody_else(parent: Parent) -> None:
+    eventually(lambda: parent.query(f'{RECORD}{{cluster="guarded"}}'))
+    with httpx.Client(base_url=f"http://{GUARDED}:9443", trust_env=False) as stranger:
+        assert stranger.get("/federate").status_code == 401
+        assert stranger.get("/federate", auth=("eu", "guessed")).status_code == 401
+        assert stranger.get("/api/v1/query", auth=("eu", PASSWORD)).status_code == 404
 
 
 def test_who_is_not_allowed_is_never_called(parent: Parent) -> None:
