@@ -1,8 +1,10 @@
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 import yaml
 from fleet_policies.honor_labels import violations
 
@@ -105,3 +107,18 @@ def test_the_policy_of_honored_labels_holds_for_what_is_discovered() -> None:
     jobs[1]["honor_labels"] = False
     (message,) = violations(values, [])
     assert "federate-auto-discover/team-a" in message
+
+
+@pytest.mark.parametrize(
+    ("ip", "address"),
+    [("10.96.0.7", "10.96.0.7:9090"), ("fd00:96::7", "[fd00:96::7]:9090"), ("None", None), ("", None)],
+)
+def test_a_target_is_its_services_address_in_the_cluster(ip: str, address: str | None) -> None:
+    keep, *rules = discovering()[1][1]["relabel_configs"]
+    addresses = [
+        re.sub(rule["regex"], re.sub(r"\$(\d)", r"\\\1", rule["replacement"]), f"{ip};9090")
+        for rule in rules
+        if rule["target_label"] == "__address__" and re.fullmatch(rule["regex"], f"{ip};9090")
+    ]
+    assert bool(re.fullmatch(keep["regex"], f"http-web;{ip}")) == (address is not None)
+    assert address is None or addresses == [address]
