@@ -33,7 +33,8 @@ class GlobalPrometheus(pulumi.ComponentResource):
     def __init__(self, name: str, args: GlobalPrometheusArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prometheus-fleet:index:GlobalPrometheus", name, None, opts)
         cluster, children, gateway = args["cluster"], args["children"], args["gateway"]
-        secrets = [federation_credentials(cluster, children, self)] if children else []
+        calls = bool(children) or cluster.discovery is not None
+        secrets = [federation_credentials(cluster, children, self)] if calls else []
         if gateway is not None:
             secrets.append(gateway.secret)
         values = chart_values(cluster, children=as_children(children))

@@ -6,7 +6,7 @@ from fleet.duration import format_duration
 from fleet.errors import FleetError, Problem
 from fleet.names import Tier
 from fleet.page.problems import did_you_mean
-from fleet.plan import Edge, FederationEdge, Plan
+from fleet.plan import DiscoveredEdge, Edge, FederationEdge, Plan
 from fleet.promql import Selector, is_literal
 from fleet.rules import Rule, reads, region_rules
 
@@ -26,7 +26,7 @@ def explain(plan: Plan, rules: Sequence[Rule], name: str) -> str:
 def _allowed(plan: Plan) -> Iterator[str]:
     for edge in plan.remote_write:
         yield from edge.keep
-    for edge in plan.federation:
+    for edge in plan.scraped:
         for extra in edge.extra:
             yield from filter(is_literal, Selector.parse(extra.match).branches)
 
@@ -60,7 +60,7 @@ def _reasons(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
             yield f"{rule.reason} (in {rule.unit})"
         elif name in reads(rule.expr):
             yield f"{rule.record} is made of it: {rule.reason}"
-    extra = {each.match: each.reason for edge in plan.federation for each in edge.extra}
+    extra = {each.match: each.reason for edge in plan.scraped for each in edge.extra}
     for match, reason in extra.items():
         if Selector.parse(match).selects(name):
             yield f"{reason} ({match})"
@@ -92,6 +92,8 @@ def _carries(edge: Edge, name: str) -> bool:
 
 def _holders(plan: Plan, rules: Sequence[Rule], name: str) -> set[str]:
     holders = set(_makers(plan, rules, name))
+    # Nobody but itself knows what a discovered child holds: it may hold all that it is asked for.
+    holders |= {edge.parent for edge in plan.discovered if _carries(edge, name)}
     # The plan lists edges from below upward.
     for edge in plan.edges:
         below, above = (edge.callee, edge.caller) if isinstance(edge, FederationEdge) else (edge.caller, edge.callee)
@@ -102,11 +104,12 @@ def _holders(plan: Plan, rules: Sequence[Rule], name: str) -> set[str]:
 
 def _travels(plan: Plan, name: str) -> Iterator[str]:
     ways: dict[str, list[str]] = {}
-    for edge in plan.federation:
+    for edge in plan.scraped:
+        child = f"{edge.child} (discovered)" if isinstance(edge, DiscoveredEdge) else edge.child
         for match in edge.matches:
             if Selector.parse(match).selects(name):
                 way = f"→ {edge.parent} every {format_duration(edge.interval)} through {match}"
-                ways.setdefault(way, []).append(edge.child)
+                ways.setdefault(way, []).append(child)
     for edge in plan.remote_write:
         if name in edge.keep:
             ways.setdefault(f"→ {edge.receiver} by remote write", []).append(edge.sender)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fleet import versions
 from fleet.names import GATEWAY, GATEWAY_CONTAINER, GATEWAY_PORT
-from fleet.plan import Edge, FederationEdge
+from fleet.plan import Discovery, Edge, RemoteWriteEdge
 
 CONFIG_KEY = "caddy.json"
 ACCOUNTS_KEY = "auth"
@@ -20,14 +20,14 @@ _MOUNT = "/etc/gateway"
 class Account:
     """One caller of a gateway. In the program the hash is an Output."""
 
-    edge: Edge
+    edge: Edge | Discovery
     bcrypt_hash: object
 
 
 def caddy_config(accounts: Sequence[Account]) -> dict[str, object]:
     """Caddy's JSON: each planned path with the accounts that may call it, and 404 for everything else."""
-    federate = [account for account in accounts if isinstance(account.edge, FederationEdge)]
-    write = [account for account in accounts if not isinstance(account.edge, FederationEdge)]
+    federate = [account for account in accounts if not isinstance(account.edge, RemoteWriteEdge)]
+    write = [account for account in accounts if isinstance(account.edge, RemoteWriteEdge)]
     routes = [
         *_route("/federate", "GET", federate),
         *_route("/api/v1/write", "POST", write),

@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 
 from fleet.alerts import AlertGroup
 from fleet.names import (
+    DISCOVERY_ACCOUNT,
     FEDERATION_CREDENTIALS,
     GATEWAY,
     GATEWAY_CONTAINER,
@@ -37,8 +38,13 @@ def gateway_secret(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest
 
 
 def federation_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
-    """One key per child, its password: one more child changes no pod."""
+    """One key per child, its password, and one for all that are discovered: one more child changes no pod."""
     return _secret(cluster, FEDERATION_CREDENTIALS, data)
+
+
+def discovery_account(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
+    """The account by which discovered children know this parent, in the form of `gateway_secret`."""
+    return _secret(cluster, DISCOVERY_ACCOUNT, data)
 
 
 def remote_write_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:

@@ -26,8 +26,18 @@ GATEWAY_PORT = 9443
 FEDERATION_CREDENTIALS = "federation-credentials"
 REMOTE_WRITE_CREDENTIALS = "remote-write-credentials"
 
+DISCOVERY_JOB = "federate-auto-discover"
+DISCOVERY_ACCOUNT = "discovery-account"
+# Among the keys of the federation credentials, which are names of clusters: none of those has a dot.
+DISCOVERY_KEY = "auto-discover.password"
+
 PART_OF = "app.kubernetes.io/part-of"
 TIER_LABEL = f"{PROJECT}/tier"
+
+
+def service_labels(cluster: str) -> dict[str, str]:
+    """Labels by which a parent finds the Service of a Prometheus that it may federate as `cluster`."""
+    return {"app.kubernetes.io/name": "prometheus", "cluster": cluster}
 
 
 def object_labels(tier: Tier) -> dict[str, str]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from fleet.duration import format_duration
-from fleet.names import PROMETHEUS, Tier
-from fleet.plan import ClusterPlan, Plan
-from fleet.rules import rule_groups
+from fleet.names import DISCOVERY_JOB, PROMETHEUS, Tier, service_labels
+from fleet.plan import ClusterPlan, FederationEdge, Plan
+from fleet.rules import cluster_rules, rule_groups
 
 _SEND_DELAY = timedelta(seconds=5)  # batchSendDeadline of a remote-write queue
 
@@ -19,19 +19,26 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
         },
         "federation": [
             {
-                "parent": edge.parent,
-                "child": edge.child,
+                **_federation(edge),
                 "job": edge.job,
-                "matches": list(edge.matches),
-                "interval": format_duration(edge.interval),
-                "budget": edge.budget,
-                "estimate": edge.estimate,
-                "sample_limit": edge.sample_limit,
                 "metrics": list(_records(plan.clusters[edge.child])),
-                "labels": dict(edge.labels),
                 "fresh_within": _fresh_within(edge.interval, plan.clusters[edge.child]),
             }
             for edge in plan.federation
+        ],
+        "discovery": [
+            {
+                **_federation(edge),
+                "job": DISCOVERY_JOB,
+                "scrape_pool": edge.job,
+                "namespace": edge.namespace,
+                "port": edge.port,
+                "service_labels": service_labels(edge.child),
+                "metrics": [rule.record for rule in cluster_rules()],
+                # Its own intervals are not known here; it is federated as if they were the fleet's.
+                "fresh_within": _fresh_within(edge.interval, plan.clusters[edge.parent]),
+            }
+            for edge in plan.discovered
         ],
         "remote_write": [
             {
@@ -54,6 +61,19 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
 def query_path(namespace: str) -> str:
     """Prometheus's HTTP API as a path of the cluster's API server, for those whom the API server lets in."""
     return f"/api/v1/namespaces/{namespace}/services/{PROMETHEUS}:9090/proxy"
+
+
+def _federation(edge: FederationEdge) -> dict[str, object]:
+    return {
+        "parent": edge.parent,
+        "child": edge.child,
+        "matches": list(edge.matches),
+        "interval": format_duration(edge.interval),
+        "budget": edge.budget,
+        "estimate": edge.estimate,
+        "sample_limit": edge.sample_limit,
+        "labels": dict(edge.labels),
+    }
 
 
 def _records(cluster: ClusterPlan) -> Iterator[str]:

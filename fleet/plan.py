@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from fleet.names import Tier
+from fleet.names import DISCOVERY_JOB, Tier
 from fleet.page import Alerting, Chart, Destination, ExtraMatch, Maintenance, ParentRef, Resources, Storage
 
 NEARLY = 0.8
@@ -75,6 +75,37 @@ class FederationEdge:
     @property
     def id(self) -> str:
         return f"{self.parent}-federates-{self.child}"
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveredEdge(FederationEdge):
+    """`parent` scrapes a child that somebody else has put into the parent's own cluster."""
+
+    namespace: str
+    """Where the child's Service is looked for."""
+    port: str
+    """Name of the Service's port."""
+
+    @property
+    def job(self) -> str:
+        """Its label `job` is `DISCOVERY_JOB`, for all of them; no cluster's job has a slash."""
+        return f"{DISCOVERY_JOB}/{self.child}"
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """All that `parent` finds in its own cluster. One credential opens it, and nothing else."""
+
+    parent: str
+    edges: tuple[DiscoveredEdge, ...]
+
+    @property
+    def caller(self) -> str:
+        return self.parent
+
+    @property
+    def id(self) -> str:
+        return f"{self.parent}-discovers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +179,8 @@ class ClusterPlan:
     maintenance: Maintenance | None
     alerting: Alerting | None
     """Of the cluster that has the Alertmanager."""
+    discovery: Discovery | None
+    """Children outside of the fleet that it federates; None where the page allows none."""
     chart: Chart
     overlays: tuple[Mapping[str, JsonValue], ...]
     """The page's own chart values, to be laid over the program's in this order."""
@@ -164,6 +197,16 @@ class Plan:
     @property
     def edges(self) -> tuple[Edge, ...]:
         return (*self.federation, *self.remote_write)
+
+    @property
+    def discovered(self) -> tuple[DiscoveredEdge, ...]:
+        found = (cluster.discovery for cluster in self.clusters.values())
+        return tuple(edge for discovery in found if discovery is not None for edge in discovery.edges)
+
+    @property
+    def scraped(self) -> tuple[FederationEdge, ...]:
+        """Every `/federate` that is scraped, in the fleet and beside it, those below before those above."""
+        return (*self.discovered, *self.federation)
 
     def tier(self, tier: Tier) -> Iterator[ClusterPlan]:
         return (cluster for cluster in self.clusters.values() if cluster.tier is tier)

@@ -10,6 +10,7 @@ from fleet import manifests
 from fleet.alerts import alert_groups
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.manifests import Manifest
+from fleet.names import DISCOVERY_KEY
 from fleet.plan import ClusterPlan, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values, password_key, username_key
@@ -67,8 +68,12 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         if (route := manifests.gateway_route(cluster)) is not None:
             yield route
         yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
-    if children := plan.federated_by(cluster.name):
-        yield manifests.federation_credentials(cluster, {edge.child: _SECRET for edge in children})
+    passwords = [edge.child for edge in plan.federated_by(cluster.name)]
+    if cluster.discovery is not None:
+        passwords.append(DISCOVERY_KEY)
+        yield manifests.discovery_account(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
+    if passwords:
+        yield manifests.federation_credentials(cluster, dict.fromkeys(passwords, _SECRET))
     if writes := plan.written_by(cluster.name):
         keys = (key(edge) for edge in writes for key in (username_key, password_key))
         yield manifests.remote_write_credentials(cluster, dict.fromkeys(keys, _SECRET))

@@ -1,8 +1,11 @@
 """Scrape jobs in Prometheus's own form."""
 
+from collections.abc import Mapping
+
 from fleet.duration import format_duration
-from fleet.names import FEDERATION_CREDENTIALS
-from fleet.plan import FederationEdge
+from fleet.names import DISCOVERY_JOB, DISCOVERY_KEY, FEDERATION_CREDENTIALS, service_labels
+from fleet.plan import DiscoveredEdge, FederationEdge
+from fleet.promql import Selector
 
 Job = dict[str, object]
 
@@ -11,6 +14,57 @@ _CREDENTIALS = f"/etc/prometheus/secrets/{FEDERATION_CREDENTIALS}"
 
 def federation_job(edge: FederationEdge, address: object) -> Job:
     """The parent's job for one child; `address` is the child's gateway, `host:port` (an Output in the program)."""
+    # Relabelling never touches `up` and `scrape_*`: the target carries the labels as well.
+    targets = [{"targets": [address], "labels": dict(edge.labels)}]
+    return {**_federation(edge, edge.child), "static_configs": targets}
+
+
+def discovery_job(edge: DiscoveredEdge) -> Job:
+    """The parent's job for one child that it finds in its own cluster, which is not of the fleet's making."""
+    selector = ",".join(f"{label}={value}" for label, value in service_labels(edge.child).items())
+    return {
+        **_federation(edge, DISCOVERY_KEY),
+        # Services, not endpoints: a pair of replicas is one child, and its Service decides which of them answers.
+        "kubernetes_sd_configs": [
+            {
+                "role": "service",
+                "namespaces": {"names": [edge.namespace]},
+                "selectors": [{"role": "service", "label": selector}],
+            }
+        ],
+        "relabel_configs": [
+            # Only what has an address inside of the cluster: an ExternalName would carry the credential out of it.
+            {
+                "action": "keep",
+                "source_labels": ["__meta_kubernetes_service_port_name", _SERVICE_IP],
+                "regex": f"{edge.port};[0-9a-f.:]+",
+            },
+            _service_address("([^:]+)", "$1:$2"),
+            _service_address("(.+:.+)", "[$1]:$2"),
+            *_replace({**edge.labels, "job": DISCOVERY_JOB}),
+        ],
+        # Of two Services with one name nobody can say which is meant: beyond the limit, neither is scraped.
+        "target_limit": 1,
+        # Prometheus sends the credential along, wherever a child redirects it to.
+        "follow_redirects": False,
+    }
+
+
+_SERVICE_IP = "__meta_kubernetes_service_cluster_ip"
+
+
+def _service_address(ip: str, address: str) -> dict[str, object]:
+    return {
+        "action": "replace",
+        "source_labels": [_SERVICE_IP, "__meta_kubernetes_service_port_number"],
+        "regex": rf"{ip};(\d+)",
+        "replacement": address,
+        "target_label": "__address__",
+    }
+
+
+def _federation(edge: FederationEdge, password_key: str) -> Job:
+    """What does not depend on how the child is reached."""
     interval = format_duration(edge.interval)
     return {
         "job_name": edge.job,
@@ -25,9 +79,7 @@ def federation_job(edge: FederationEdge, address: object) -> Job:
         "scrape_timeout": format_duration(edge.timeout),
         "sample_limit": edge.sample_limit,
         "body_size_limit": f"{edge.body_size_limit // 2**20}MB",
-        "basic_auth": {"username": edge.caller, "password_file": f"{_CREDENTIALS}/{edge.child}"},
-        # Relabelling never touches `up` and `scrape_*`: the target carries the labels as well.
-        "static_configs": [{"targets": [address], "labels": dict(edge.labels)}],
+        "basic_auth": {"username": edge.caller, "password_file": f"{_CREDENTIALS}/{password_key}"},
         "metric_relabel_configs": [*_provenance(edge), *_DROP_LABELS_OF_THE_PATH],
     }
 
@@ -36,11 +88,21 @@ def federation_job(edge: FederationEdge, address: object) -> Job:
 _DROP_LABELS_OF_THE_PATH = [{"action": "labeldrop", "regex": "job|instance|prometheus|prometheus_replica"}]
 
 
+def _replace(labels: Mapping[str, str]) -> list[dict[str, object]]:
+    return [{"action": "replace", "target_label": label, "replacement": value} for label, value in labels.items()]
+
+
 def _provenance(edge: FederationEdge) -> list[dict[str, object]]:
     """With honor_labels a child could speak for another: the parent overwrites what it knows better."""
-    overwrite: list[dict[str, object]] = [
-        {"action": "replace", "target_label": label, "replacement": value} for label, value in edge.labels.items()
-    ]
+    overwrite = _replace(edge.labels)
+    if isinstance(edge, DiscoveredEdge):
+        names = (branch for match in edge.matches for branch in Selector.parse(match).branches)
+        return [
+            # It need not serve what it is asked for.
+            {"action": "keep", "source_labels": ["__name__"], "regex": "|".join(names)},
+            {"action": "labeldrop", "regex": "cluster|datacenter|environment|level|region"},
+            *overwrite,
+        ]
     if edge.asserts_cluster:
         return overwrite
     # A region speaks for several clusters, so `cluster` is confined, not overwritten; empty is the region's own.

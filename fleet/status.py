@@ -22,6 +22,32 @@ class FederationOutput(_Arrivals):
     child: str
     job: str
 
+    @property
+    def pool(self) -> str:
+        """What the parent calls the job's targets."""
+        return self.job
+
+    @property
+    def unfound(self) -> str:
+        """Why it has no target."""
+        return f"{self.parent} has no target for it"
+
+
+class DiscoveryOutput(FederationOutput):
+    scrape_pool: str
+    namespace: str
+    port: str
+    service_labels: dict[str, str]
+
+    @property
+    def pool(self) -> str:
+        return self.scrape_pool
+
+    @property
+    def unfound(self) -> str:
+        labels = ",".join(f"{label}={value}" for label, value in self.service_labels.items())
+        return f"not found: namespace {self.namespace} has no Service {labels} with an address and a port {self.port}"
+
 
 class RemoteWriteOutput(_Arrivals):
     sender: str
@@ -37,18 +63,20 @@ class FleetOutput(BaseModel):
 
     clusters: dict[str, ClusterOutput]
     federation: list[FederationOutput]
+    discovery: list[DiscoveryOutput] = []
+    """Of a stack deployed before there was discovery: nothing."""
     remote_write: list[RemoteWriteOutput]
 
 
 @dataclass(frozen=True, slots=True)
 class EdgeStatus:
-    kind: Literal["federation", "remote write"]
+    kind: Literal["federation", "discovery", "remote write"]
     lower: str
     upper: str
     fault: str | None
     """Why no fresh samples arrive; None where they do."""
     samples: float | None
-    """Per scrape for federation, per second for remote write."""
+    """Per scrape for federation and discovery, per second for remote write."""
     age: float | None
     """Seconds since the newest sample that arrived."""
     missing: tuple[str, ...] = ()
@@ -58,7 +86,7 @@ class EdgeStatus:
 async def edge_statuses(fleet: FleetOutput, clients: Mapping[str, Prometheus | Unreachable]) -> Sequence[EdgeStatus]:
     """Every edge of the fleet; `clients` by cluster name."""
     return await asyncio.gather(
-        *(_federation(edge, clients) for edge in fleet.federation),
+        *(_federation(edge, clients) for edge in (*fleet.federation, *fleet.discovery)),
         *(_remote_write(edge, clients) for edge in fleet.remote_write),
     )
 
@@ -68,22 +96,24 @@ async def _federation(edge: FederationOutput, clients: Mapping[str, Prometheus |
     missing = tuple(edge.metrics)
     try:
         parent = reached(clients[edge.parent])
-        samples = await _single(parent, f'sum(scrape_samples_post_metric_relabeling{{job="{edge.job}"}})')
+        job = f'job="{edge.job}",{_matchers(edge.labels)}'
+        samples = await _single(parent, f"sum(scrape_samples_post_metric_relabeling{{{job}}})")
         ages = await _ages(parent, edge)
         age = min(ages.values(), default=None)
         missing = tuple(name for name in edge.metrics if name not in ages)
         fault = await _federation_fault(parent, edge, samples, age)
     except Unreachable as error:
         fault = f"unreachable: {error}"
-    return EdgeStatus("federation", edge.child, edge.parent, fault, samples, age, missing)
+    kind = "discovery" if isinstance(edge, DiscoveryOutput) else "federation"
+    return EdgeStatus(kind, edge.child, edge.parent, fault, samples, age, missing)
 
 
 async def _federation_fault(
     parent: Prometheus, edge: FederationOutput, samples: float | None, age: float | None
 ) -> str | None:
-    targets = await parent.targets(edge.job)
+    targets = await parent.targets(edge.pool)
     if not targets:
-        return f"{edge.parent} has no target for it"
+        return edge.unfound
     failed = next((target for target in targets if target.health == "down"), None)
     if failed is not None:
         return _explain(failed.lastError)

@@ -14,7 +14,7 @@ def status_table(statuses: Sequence[EdgeStatus]) -> Table:
     for column in ("edge", "by", "state", "samples", "newest"):
         table.add_column(column, overflow="fold")
     for each in statuses:
-        unit = "per scrape" if each.kind == "federation" else "per second"
+        unit = "per second" if each.kind == "remote write" else "per scrape"
         samples = "-" if each.samples is None else f"{each.samples:.{0 if each.samples >= _MANY else 1}f} {unit}"
         age = "-" if each.age is None else f"{each.age:.1f} s ago"
         state = each.fault or (f"ok, without {', '.join(each.missing)}" if each.missing else "ok")

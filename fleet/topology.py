@@ -7,22 +7,24 @@ from rich.table import Table
 
 from fleet.duration import format_duration
 from fleet.names import Tier
-from fleet.plan import ClusterPlan, Plan
+from fleet.plan import ClusterPlan, DiscoveredEdge, Plan
 
 Format = Literal["table", "mermaid"]
 
 
 def topology_table(plan: Plan) -> Table:
-    table = Table(title=f"{len(plan.clusters)} clusters, {len(plan.edges)} edges", title_justify="left")
+    edges = len(plan.edges) + len(plan.discovered)
+    table = Table(title=f"{len(plan.clusters)} clusters, {edges} edges", title_justify="left")
     for column in ("from", "to"):
         table.add_column(column, overflow="fold")
     for column in ("by", "what", "every", "series"):
         table.add_column(column, no_wrap=True)
-    for edge in plan.federation:
+    for edge in plan.scraped:
         series = f"{edge.estimate} of {edge.budget}"
         extra = f" + {len(edge.extra)}" if edge.extra else ""
         every = format_duration(edge.interval)
-        table.add_row(edge.child, edge.parent, "federation", f"{edge.records}:*{extra}", every, series)
+        kind = "discovery" if isinstance(edge, DiscoveredEdge) else "federation"
+        table.add_row(edge.child, edge.parent, kind, f"{edge.records}:*{extra}", every, series)
     for edge in plan.remote_write:
         table.add_row(edge.sender, edge.receiver, "remote write", f"{len(edge.keep)} metrics", "at once", "-")
     for cluster in plan.clusters.values():
@@ -33,7 +35,7 @@ def topology_table(plan: Plan) -> Table:
 
 def extra_matches(plan: Plan) -> Iterator[str]:
     """What is federated beside the recorded series, and why."""
-    for extra in dict.fromkeys(extra for edge in plan.federation for extra in edge.extra):
+    for extra in dict.fromkeys(extra for edge in plan.scraped for extra in edge.extra):
         yield f"+ {extra.match} of every {extra.of}: {extra.reason}"
 
 
@@ -52,7 +54,10 @@ def _drawing(plan: Plan) -> Iterator[str]:
             yield from lines
         else:
             yield from (f'subgraph r{number}["region {region}"]', *(f"  {line}" for line in lines), "end")
-    for edge in plan.federation:
+    for edge in plan.discovered:
+        nodes[edge.child] = f"c{len(nodes)}"
+        yield f'{nodes[edge.child]}[/"{edge.child}<br/>discovered in {edge.namespace}"/]'
+    for edge in plan.scraped:
         every = format_duration(edge.interval)
         yield f'{nodes[edge.child]} -->|"{every}, {edge.estimate} series"| {nodes[edge.parent]}'
     for edge in plan.remote_write:

@@ -11,11 +11,18 @@ from typing import cast
 from fleet import gateway
 from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
-from fleet.names import FEDERATION_CREDENTIALS, RELEASE, REMOTE_WRITE_CREDENTIALS, Tier, object_labels
+from fleet.names import (
+    FEDERATION_CREDENTIALS,
+    RELEASE,
+    REMOTE_WRITE_CREDENTIALS,
+    Tier,
+    object_labels,
+    service_labels,
+)
 from fleet.page import Destination, Resources, Storage
 from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge
 from fleet.quantity import parse_quantity
-from fleet.scrape import annotated_pods_job, federation_job
+from fleet.scrape import annotated_pods_job, discovery_job, federation_job
 
 Values = dict[str, object]
 
@@ -74,9 +81,18 @@ def _common(cluster: ClusterPlan) -> Values:
             component: {"enabled": False}
             for component in ("kubeControllerManager", "kubeEtcd", "kubeProxy", "kubeScheduler")
         },
-        "prometheus": {"agentMode": cluster.tier is Tier.EDGE},
+        "prometheus": {"agentMode": cluster.tier is Tier.EDGE, **_service(cluster)},
         **({"global": {"imageRegistry": cluster.chart.registry}} if cluster.chart.registry is not None else {}),
     }
+
+
+def _service(cluster: ClusterPlan) -> Values:
+    """Of a leaf alone: the others have no series of their own cluster that a parent could federate."""
+    if cluster.tier is not Tier.LEAF:
+        return {}
+    # As for the gateway's Service: a caller that went from one replica to the other would see time run back.
+    affinity = {"sessionAffinity": "ClientIP"} if cluster.replicas > 1 else {}
+    return {"service": {"labels": service_labels(cluster.name), **affinity}}
 
 
 def _exporters(cluster: ClusterPlan) -> Values:
@@ -119,14 +135,16 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
             for kind in ("podMonitor", "probe", "rule", "scrapeConfig", "serviceMonitor")
         },
     }
+    discovered = cluster.discovery.edges if cluster.discovery is not None else ()
     jobs = [federation_job(child.edge, child.address) for child in children]
+    jobs += [discovery_job(edge) for edge in discovered]
     if cluster.tier is Tier.EDGE:
         jobs.append(annotated_pods_job())
     else:
         spec["evaluationInterval"] = format_duration(cluster.rule_interval)
     if jobs:
         spec["additionalScrapeConfigs"] = jobs
-    if children:
+    if children or discovered:
         spec["secrets"] = [FEDERATION_CREDENTIALS]
     queues = [_remote_write(receiver) for receiver in receivers]
     queues += [_destination(name, each) for name, each in cluster.destinations.items()]

@@ -1,12 +1,14 @@
 """The compiler: from a page to a plan, or to every reason why there is none."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from fleet.compiler.advice import warnings
 from fleet.compiler.alerting import alerting_problems
 from fleet.compiler.budgets import over_budget
 from fleet.compiler.clusters import cluster_plan, cluster_problems
 from fleet.compiler.destinations import destination_problems
+from fleet.compiler.discovery import discovery, discovery_problems
 from fleet.compiler.edges import federation, remote_write
 from fleet.compiler.gateways import gateway_problems
 from fleet.compiler.intervals import interval_problems
@@ -33,13 +35,16 @@ def compile_page(page: Page, rules: Sequence[Rule] | None = None) -> Plan:
     topology = Topology.of(page)
     _refuse_page(page, [*gateway_problems(page, topology), *destination_problems(page, topology)])
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
-    _refuse_page(page, [*over_budget(page, edges)])
-    clusters = {name: cluster_plan(page, topology, name) for name in page.clusters}
-    return Plan(clusters, edges, writes, tuple(warnings(page, topology, edges)))
+    found = discovery(page, rules)
+    clusters = {name: cluster_plan(page, topology, name, found.get(name)) for name in page.clusters}
+    plan = Plan(clusters, edges, writes, warnings=())
+    _refuse_page(page, [*over_budget(page, plan.scraped)])
+    return replace(plan, warnings=tuple(warnings(page, topology, plan.scraped)))
 
 
 def _independent_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem]:
     yield from cluster_problems(page)
+    yield from discovery_problems(page)
     yield from interval_problems(page.intervals)
     yield from alerting_problems(page)
     yield from match_problems(page, rules)

@@ -8,8 +8,9 @@ from math import ceil, prod
 import promql_parser
 
 from fleet.errors import Problem, at
+from fleet.names import Tier
 from fleet.page import Expected, Page
-from fleet.plan import FederationEdge
+from fleet.plan import DiscoveredEdge, FederationEdge
 from fleet.promql import result_labels
 from fleet.rules import Rule
 
@@ -27,11 +28,21 @@ class Estimate:
 
     def leaf(self, name: str) -> int:
         """Series that one leaf serves its parent."""
-        return sum(_count(labels, self._expected(name)) for labels in self._recorded) + self._extra("leaf")
+        return self.like_a_leaf(self.page.clusters[name].expect)
 
-    def region(self, leaves: Iterable[str]) -> int:
-        """Series of a region over these leaves, as if no two of them had a namespace or service in common."""
-        each = (self._expected(leaf) for leaf in leaves)
+    def like_a_leaf(self, own: Expected | None) -> int:
+        """Series that a child serves which is expected to be like this; like the page says where None."""
+        expected = self._expected(own)
+        return sum(_count(labels, expected) for labels in self._recorded) + self._extra("leaf")
+
+    def region(self, name: str, leaves: Iterable[str]) -> int:
+        """Series of a region over these leaves and what it discovers.
+
+        As if no two of them had a namespace or service in common.
+        """
+        found = self.page.clusters[name].discover.values()
+        own = (*(self.page.clusters[leaf].expect for leaf in leaves), *(child.expect for child in found))
+        each = (self._expected(expect) for expect in own)
         # Every rule is there twice: over the region, and per cluster.
         return sum(self._per_leaf(expected) for expected in each) + self._extra("regional")
 
@@ -42,8 +53,7 @@ class Estimate:
     def _recorded(self) -> list[frozenset[str]]:
         return [(result_labels(promql_parser.parse(rule.expr)) or frozenset()) - _OF_THE_LEAF for rule in self.rules]
 
-    def _expected(self, name: str) -> Expected:
-        own = self.page.clusters[name].expect
+    def _expected(self, own: Expected | None) -> Expected:
         if own is None:
             return self.page.expect
         return self.page.expect.model_copy(update=own.model_dump(include=own.model_fields_set))
@@ -61,10 +71,17 @@ def over_budget(page: Page, edges: Iterable[FederationEdge]) -> Iterator[Problem
     for edge in edges:
         if edge.estimate <= edge.budget:
             continue
-        cluster = page.clusters[edge.child]
         needed = ceil(edge.estimate * 1.25 / len(edge.clusters))
-        where = ["clusters", edge.child, "budget"] if cluster.budget else ["tiers", cluster.tier.value, "budget"]
         message = (
             f"{edge.child} → {edge.parent} is expected to carry {edge.estimate} series, and its budget is {edge.budget}"
         )
-        yield at(where, message, needed)
+        yield at(_where(page, edge), message, needed)
+
+
+def _where(page: Page, edge: FederationEdge) -> tuple[str, ...]:
+    """The place of the budget that holds for an edge."""
+    if isinstance(edge, DiscoveredEdge):
+        own, path, tier = page.clusters[edge.parent].discover[edge.child], (edge.parent, "discover"), Tier.LEAF
+    else:
+        own, path, tier = page.clusters[edge.child], (), page.clusters[edge.child].tier
+    return ("clusters", *path, edge.child, "budget") if own.budget else ("tiers", tier.value, "budget")

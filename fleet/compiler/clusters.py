@@ -11,7 +11,7 @@ from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
 from fleet.names import Tier
 from fleet.page import Cluster, Page, Settings
-from fleet.plan import ClusterPlan
+from fleet.plan import ClusterPlan, Discovery
 
 _LEVEL = {Tier.LEAF: "cluster", Tier.REGIONAL: "regional", Tier.GLOBAL: "global", Tier.EDGE: "edge"}
 
@@ -41,7 +41,12 @@ def settings(page: Page, name: str) -> Settings:
     return merged
 
 
-def cluster_plan(page: Page, topology: Topology, name: str) -> ClusterPlan:
+def leaf_budget(page: Page) -> int:
+    """Series that a leaf may serve of which the page says nothing itself."""
+    return page.tiers.leaf.budget or _DEFAULTS[Tier.LEAF].budget or 0
+
+
+def cluster_plan(page: Page, topology: Topology, name: str, discovery: Discovery | None) -> ClusterPlan:
     cluster, own = page.clusters[name], settings(page, name)
     is_receiver = name == topology.top
     return ClusterPlan(
@@ -66,6 +71,7 @@ def cluster_plan(page: Page, topology: Topology, name: str) -> ClusterPlan:
         destinations={key: each for key, each in page.destinations.items() if name in each.senders},
         maintenance=cluster.maintenance,
         alerting=page.alerting if cluster.tier is Tier.GLOBAL else None,
+        discovery=discovery,
         chart=page.chart,
         overlays=(page.values, cluster.values),
     )

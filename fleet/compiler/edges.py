@@ -1,6 +1,7 @@
 """The edges, each with its matches, its pace and its budget."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from fleet.compiler.budgets import Estimate
 from fleet.compiler.clusters import settings
@@ -23,11 +24,10 @@ def federation(page: Page, topology: Topology, rules: Sequence[Rule]) -> Iterato
 
 
 def _edge(page: Page, topology: Topology, estimate: Estimate, parent: str, child: str) -> FederationEdge:
-    intervals, cluster = page.intervals.federation, page.clusters[child]
-    is_regional = page.clusters[parent].tier is Tier.REGIONAL
-    interval = intervals.regional if is_regional else intervals.global_
+    cluster = page.clusters[child]
     is_leaf = cluster.tier is Tier.LEAF
-    clusters = (child,) if is_leaf else topology.children[child]
+    leaves = topology.children.get(child, ())
+    clusters = (child,) if is_leaf else (*leaves, *cluster.discover)
     return FederationEdge(
         parent=parent,
         child=child,
@@ -36,14 +36,24 @@ def _edge(page: Page, topology: Topology, estimate: Estimate, parent: str, child
         asserts_cluster=is_leaf,
         records="cluster" if is_leaf else "region",
         extra=tuple(each for each in page.federate if each.of == cluster.tier),
-        interval=interval,
-        # A scrape that overruns its interval delays the next one; Prometheus's own default of 10 s is too
-        # short for a far cluster and too long for a fast one.
-        timeout=intervals.timeout or interval * 0.8,
+        interval=interval(page, parent),
+        timeout=timeout(page, parent),
         scheme=gateway_plan(page, child).scheme,
         budget=(settings(page, child).budget or 0) * len(clusters),
-        estimate=estimate.leaf(child) if is_leaf else estimate.region(clusters),
+        estimate=estimate.leaf(child) if is_leaf else estimate.region(child, leaves),
     )
+
+
+def interval(page: Page, parent: str) -> timedelta:
+    """Between two scrapes of a child of `parent`."""
+    intervals = page.intervals.federation
+    return intervals.regional if page.clusters[parent].tier is Tier.REGIONAL else intervals.global_
+
+
+def timeout(page: Page, parent: str) -> timedelta:
+    # A scrape that overruns its interval delays the next one; Prometheus's own default of 10 s is too
+    # short for a far cluster and too long for a fast one.
+    return page.intervals.federation.timeout or interval(page, parent) * 0.8
 
 
 def remote_write(page: Page, topology: Topology, rules: Sequence[Rule]) -> Iterator[RemoteWriteEdge]:

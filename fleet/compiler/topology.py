@@ -176,7 +176,8 @@ def _way_back(above: Mapping[str, tuple[str, ...]], start: str, first: str) -> l
 def _childless(page: Page, top: str) -> Iterator[Problem]:
     federating = {parent for parents in _parents(page, top).values() for parent in parents}
     for name in named(page, Tier.REGIONAL):
-        if name not in federating and aggregators(page)[page.clusters[name].region] == name:
+        is_idle = name not in federating and not page.clusters[name].discover
+        if is_idle and aggregators(page)[page.clusters[name].region] == name:
             region = page.clusters[name].region
             message = f"an orphan: no leaf of region {region!r} is federated by {name}"
             fix = {f"{name}-1": {"tier": "leaf", "region": region}}

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from fleet import versions
 from fleet.errors import Problem, at, yaml_at
-from fleet.names import Tier, object_labels
+from fleet.names import Tier, object_labels, service_labels
 from fleet.page import Page
 from fleet.page.fields import RESERVED_LABELS
 from fleet.page.problems import did_you_mean, nearest
@@ -37,6 +37,10 @@ _DECIDED = {
     "global.imageRegistry": "the page's chart.registry decides it",
     "prometheus.enabled": "a cluster without Prometheus is no part of the fleet",
     "prometheus.agentMode": "the cluster's tier decides it",
+    **dict.fromkeys(
+        (f"prometheus.service.labels.{label}" for label in service_labels("")),
+        "a parent that discovers finds the cluster by it",
+    ),
     f"{_SPEC}.additionalScrapeConfigs": "the federation jobs stand there",
     f"{_SPEC}.additionalScrapeConfigsSecret": "it takes the place of the federation jobs",
     f"{_SPEC}.containers": "the gateway stands there",

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 _NAME = r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?"
 _VALUE = r"[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
 _HOST = r"[a-zA-Z0-9]([-.a-zA-Z0-9]{0,251}[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\]"
+_PORT = r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?"
 _KEY = r"[-._a-zA-Z0-9]{1,253}"
 _LABEL = r"[a-zA-Z_][a-zA-Z0-9_]*"
 _METRIC = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -105,6 +106,9 @@ Names = Annotated[
 # Prometheus expands `$` where a value is asserted by relabelling; these need no escape anywhere.
 LabelValue = Annotated[str, _matching(_VALUE, "a label value: letters, digits and ._- inside, at most 63")]
 Host = Annotated[str, _matching(_HOST, "a host alone, without scheme, port or path")]
+PortName = Annotated[
+    str, _matching(_PORT, "the name of a Service's port: lower-case letters, digits and - inside, at most 15")
+]
 LabelName = Annotated[str, _matching(_LABEL, "a label name: letters, digits and _"), AfterValidator(_own_label)]
 MetricName = Annotated[
     str, _matching(_METRIC, "a metric name: letters, digits, _ and :"), AfterValidator(_metric_but_not_up)

@@ -11,7 +11,19 @@ from pydantic_core import PydanticCustomError
 from fleet import versions
 from fleet.duration import Duration
 from fleet.names import Tier
-from fleet.page.fields import Host, LabelName, LabelValue, MetricName, Moment, Name, Names, SecretKey, SecretName, Url
+from fleet.page.fields import (
+    Host,
+    LabelName,
+    LabelValue,
+    MetricName,
+    Moment,
+    Name,
+    Names,
+    PortName,
+    SecretKey,
+    SecretName,
+    Url,
+)
 from fleet.quantity import Quantity
 
 
@@ -213,6 +225,18 @@ class Maintenance(_Strict):
     """For whoever looks at a silenced alert."""
 
 
+class Discovered(_Strict):
+    """A Prometheus of somebody else in the parent's own cluster, federated as if it were a leaf."""
+
+    namespace: Name = Field(examples=["shop"])
+    """Where its Service lies: whoever makes Services in another namespace cannot take its name."""
+    port: PortName = "http-web"
+    """Name of the Service's port: as the chart names Prometheus itself, or that of a gateway before it."""
+    budget: int | None = Field(default=None, ge=1, examples=[500])
+    """Series that it may serve; `tiers.leaf.budget` where absent."""
+    expect: Expected | None = Field(default=None, examples=[{"namespaces": 3}])
+
+
 class Cluster(Settings):
     tier: Tier = Field(examples=["leaf"])
     region: LabelValue | None = Field(default=None, examples=["eu"])
@@ -233,6 +257,8 @@ class Cluster(Settings):
     """Who federates it, where that is not its region's aggregator or else the global cluster."""
     several_parents: Literal[True] | None = None
     """Says that more than one parent is on purpose."""
+    discover: dict[Name, Discovered] = Field(default={}, min_length=1, examples=[{"team-a": {"namespace": "shop"}}])
+    """Children in this cluster that are no part of the fleet, by the value of their Service's label `cluster`."""
     gateway: Gateway | None = Field(default=None, examples=[{"type": "LoadBalancer"}])
     expect: Expected | None = Field(default=None, examples=[{"namespaces": 100}])
     maintenance: Maintenance | None = Field(
@@ -264,6 +290,7 @@ _BELONGS = (
     ("budget", _FEDERATED, "nobody federates the others"),
     ("parent", _FEDERATED, "an edge writes upward, and nothing is above the global cluster"),
     ("several_parents", _FEDERATED, "nobody federates the others"),
+    ("discover", (Tier.REGIONAL, Tier.GLOBAL), "the others federate nobody"),
     ("up", (Tier.LEAF,), "the others have one way up"),
     ("expect", (Tier.LEAF,), "what the others send up follows from their leaves"),
     ("environment", (Tier.LEAF, Tier.EDGE), "the others speak for several clusters"),

@@ -16,7 +16,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     monkeypatch.delenv("FLEET_CHART", raising=False)
     leaf = {"tier": "leaf", "region": "eu"}
     clusters = {
-        "hub": {"tier": "global"},
+        "hub": {"tier": "global", "discover": {"team-a": {"namespace": "a"}, "team-b": {"namespace": "b"}}},
         "eu": {"tier": "regional", "region": "eu"},
         "both": {**leaf, "up": "both"},
         "writer": {**leaf, "up": "remote_write"},
@@ -41,6 +41,7 @@ def test_every_edge_has_a_password_of_its_own(program: Recorder) -> None:
         "both-writes-hub",
         "eu-federates-both",
         "eu-federates-two",
+        "hub-discovers",
         "hub-federates-eu",
         "hub-federates-two",
         "writer-writes-hub",
@@ -66,7 +67,8 @@ def test_each_of_two_parents_has_its_own_account_and_job(program: Recorder) -> N
         parent: [job["job_name"] for job in spec(program, parent)["additionalScrapeConfigs"]]
         for parent in ("eu", "hub")
     }
-    assert jobs == {"eu": ["federate-both", "federate-two"], "hub": ["federate-two", "federate-eu"]}
+    discovered = ["federate-auto-discover/team-a", "federate-auto-discover/team-b"]
+    assert jobs == {"eu": ["federate-both", "federate-two"], "hub": ["federate-two", "federate-eu", *discovered]}
 
 
 def test_routes_are_created_where_the_gateways_are_reached_by_them(program: Recorder) -> None:
@@ -89,3 +91,16 @@ def test_a_destination_is_named_with_its_secret_and_no_more(program: Recorder) -
         },
         sort_keys=True,
     )
+
+
+def test_one_credential_is_shown_to_all_that_a_parent_discovers_and_known_by_its_hash(program: Recorder) -> None:
+    assert program.secret_data("hub-federation-credentials")["auto-discover.password"] == "password of hub-discovers"
+    account = program.secret_data("hub-discovery-account")
+    assert account["auth"] == "hub:$2b$10$hash-of-hub-discovers\n"
+    (accounts,) = (
+        route["handle"][0]["providers"]["http_basic"]["accounts"]
+        for route in json.loads(account["caddy.json"])["apps"]["http"]["servers"]["gateway"]["routes"]
+        if "match" in route
+    )
+    assert accounts == [{"username": "hub", "password": "$2b$10$hash-of-hub-discovers"}]
+    assert "password of" not in json.dumps(account)

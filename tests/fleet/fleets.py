@@ -60,14 +60,22 @@ _OPTIONS = st.fixed_dictionaries(
 )
 
 
+_FOUND = st.integers(0, 2)
+
+
+def _discovers(parent: str, count: int) -> Page:
+    found = {f"found-{parent}-{number}": {"namespace": "shop", "expect": {"nodes": 1}} for number in range(count)}
+    return {"discover": found} if found else {}
+
+
 @st.composite
 def fleets(draw: st.DrawFn) -> Page:
     """A page that is right, with up to 300 clusters."""
     aggregated = draw(st.integers(0, 5))
-    clusters: dict[str, Page] = {"hub": {"tier": "global", "context": "hub"}}
+    clusters: dict[str, Page] = {"hub": {"tier": "global", "context": "hub", **_discovers("hub", draw(_FOUND))}}
     for number in range(aggregated):
         region = f"region{number}"
-        clusters[region] = {"tier": "regional", "region": region, "context": region}
+        clusters[region] = {"tier": "regional", "region": region, "context": region, **_discovers(region, draw(_FOUND))}
         clusters[f"{region}-first"] = {"tier": "leaf", "region": region, "context": f"{region}-first"}
     for group, (kind, number, count) in enumerate(draw(_GROUPS)):
         for each in range(count):
@@ -217,6 +225,15 @@ def _maintenance(page: Page) -> Path | None:
     return (*_set(page, ("clusters", name, "maintenance"), until), "until") if name is not None else None
 
 
+def _found_twice(page: Page) -> Path | None:
+    parent = _first(page, "regional")
+    if parent is None:
+        return None
+    for each in ("hub", parent):
+        page["clusters"][each].setdefault("discover", {})["twin"] = {"namespace": "shop"}
+    return ("clusters", parent, "discover", "twin")
+
+
 _SPEC = ("prometheus", "prometheusSpec")
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -237,6 +254,14 @@ MUTATIONS: Mapping[str, Mutation] = {
     "edge that is federated": _of("edge", "parent", "hub"),
     "edge with a gateway": _of("edge", "gateway", {}),
     "edge with retention": _of("edge", "retention", "1d"),
+    "discovery of a cluster": _always(("clusters", "hub", "discover", "hub"), {"namespace": "shop"}),
+    "discovery of one by two": _found_twice,
+    "discovery of nobody": _of("global", "discover", {}),
+    "discovery by an edge": _of("edge", "discover", {"team-a": {"namespace": "shop"}}),
+    "discovery without a namespace": lambda page: (
+        _set(page, ("clusters", "hub", "discover", "team-a"), {"port": "gateway"})
+        and ("clusters", "hub", "discover", "team-a", "namespace")
+    ),
     "federation too often": _always(("intervals",), {"federation": {"regional": "30s"}}),
     "federation as often as rules": _always(("intervals",), {"rules": "1m"}),
     "top faster than regions": _always(("intervals",), {"federation": {"regional": "10m"}}),

@@ -70,6 +70,26 @@ flowchart BT
     )
 
 
+def test_check_shows_what_may_be_discovered_in_the_table_and_the_drawing(tmp_path: Path) -> None:
+    hub = {"tier": "global", "context": "hub", "discover": {"team-a": {"namespace": "shop"}}}
+    page = {"clusters": {"hub": hub}, "tiers": {"global": {"storage": {"size": "1Gi"}}}}
+    (tmp_path / "Pulumi.found.yaml").write_text(yaml.safe_dump({"config": {"prometheus-fleet:fleet": page}}))
+    row = next(line for line in run("check", "--stack", "found", cwd=tmp_path).stdout.splitlines() if "team-a" in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == [
+        *("team-a", "hub", "discovery"),
+        *("cluster:*", "2m", "730 of 2000"),
+    ]
+    assert (
+        run("check", "--stack", "found", "--format", "mermaid", cwd=tmp_path).stdout
+        == """\
+flowchart BT
+  c0["hub<br/>global"]
+  c1[/"team-a<br/>discovered in shop"/]
+  c1 -->|"2m, 730 series"| c0
+"""
+    )
+
+
 def test_check_says_why_something_else_is_federated() -> None:
     done = run("check", "--root", "examples/straight-to-global", "--stack", "example")
     assert '+ {__name__="kube_pod_info",namespace="payments"} of every leaf: the payments team follows' in done.stdout

@@ -1,7 +1,9 @@
 import pytest
 
+from fleet.compiler import compile_page
 from fleet.errors import FleetError
 from fleet.explain import explain
+from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.rules import cluster_rules
 
@@ -33,6 +35,15 @@ def test_a_raw_metric_is_explained_by_the_rules_that_read_it(dev: Plan) -> None:
 def test_what_a_region_records_has_the_reason_of_its_leaves_rule(dev: Plan) -> None:
     told = explain(dev, cluster_rules(), "region:namespace_cpu:sum")
     assert "why        who uses the CPU of the fleet, by cluster and by team" in told
+
+
+def test_what_a_discovered_child_has_is_followed_to_the_top() -> None:
+    hub = {"tier": "global", "context": "hub", "discover": {"team-a": {"namespace": "shop"}}}
+    told = explain(
+        compile_page(read_page({"clusters": {"hub": hub}}, {})), cluster_rules(), "cluster:namespace_cpu:sum"
+    )
+    assert '  travels    team-a (discovered) → hub every 2m through {__name__=~"cluster:.*"}' in told.splitlines()
+    assert told.splitlines()[-1] == "at hub: cluster:namespace_cpu:sum"
 
 
 @pytest.mark.parametrize(

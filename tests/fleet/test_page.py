@@ -76,7 +76,8 @@ clusters.hub.teir: unknown key; did you mean tier?
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
             "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, up, parent, "
-            "severalParents, gateway, expect, maintenance, values\n\n    clusters:\n      hub: {tier: global}\n"
+            "severalParents, discover, gateway, expect, maintenance, values\n\n"
+            "    clusters:\n      hub: {tier: global}\n"
         ),
     ),
     "snake case": (

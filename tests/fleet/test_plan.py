@@ -149,6 +149,45 @@ def test_a_cluster_may_be_larger_than_the_others() -> None:
     assert small.estimate < large.estimate
 
 
+TEAM = {"namespace": "shop"}
+
+
+def test_nobody_is_discovered_who_is_not_named() -> None:
+    assert plan(hub=HUB, eu=EU, eu_1=LEAF).discovered == ()
+
+
+def test_a_discovered_child_is_federated_as_a_leaf_of_its_parents_region() -> None:
+    eu = {**EU, "discover": {"team-a": TEAM}}
+    fleet = plan(hub={**HUB, "discover": {"team-b": {**TEAM, "port": "gateway"}}}, eu=eu, eu_1=LEAF)
+    top, region = fleet.discovered
+    (leaf, _) = fleet.federation
+    assert (region.labels, top.labels) == ({"cluster": "team-a", "region": "eu"}, {"cluster": "team-b"})
+    assert (region.interval, top.interval) == (timedelta(seconds=60), timedelta(seconds=120))
+    assert (region.matches, region.sample_limit, region.estimate) == (leaf.matches, leaf.sample_limit, leaf.estimate)
+    assert (region.port, top.port) == ("http-web", "gateway")
+
+
+def test_a_discovered_child_is_asked_for_what_leaves_are_asked_for() -> None:
+    extra = {"match": '{__name__="kube_pod_info"}', "reason": "pods by node", "series": 100}
+    page: dict[str, object] = {"federate": [extra], "tiers": {"leaf": {"budget": 900}}}
+    (child,) = plan(page, hub={**HUB, "discover": {"team-a": TEAM}}, eu_1=LEAF).discovered
+    assert child.matches == ('{__name__=~"cluster:.*"}', '{__name__="kube_pod_info"}')
+    assert (child.budget, child.estimate) == (900, 830)
+
+
+def test_a_region_speaks_for_what_it_discovers_within_a_larger_budget() -> None:
+    expect = {"expect": {"namespaces": 1, "services": 1, "nodes": 1}}
+    (*_, alone) = plan(hub=HUB, eu=EU, eu_1=LEAF).federation
+    (*_, more) = plan(hub=HUB, eu={**EU, "discover": {"team-a": {**TEAM, **expect}}}, eu_1=LEAF).federation
+    assert (alone.clusters, more.clusters) == (("eu-1",), ("eu-1", "team-a"))
+    assert (more.budget, more.estimate) == (2 * alone.budget, alone.estimate + 2 * 7)
+
+
+def test_a_region_may_consist_of_what_it_discovers() -> None:
+    fleet = plan(hub=HUB, eu={**EU, "discover": {"team-a": TEAM}})
+    assert [edge.clusters for edge in fleet.scraped] == [("team-a",), ("team-a",)]
+
+
 def test_a_fleet_that_loses_nothing_has_no_warning() -> None:
     page = {"tiers": {"global": {"storage": {"size": "10Gi"}}}}
     assert plan(page, hub=HUB, eu=EU, eu_1=LEAF).warnings == ()

@@ -69,8 +69,9 @@ def check_topology(plan: Plan) -> None:
 
 
 def check_federation(plan: Plan) -> None:
-    for edge in plan.federation:
-        child = plan.clusters[edge.child]
+    for edge in plan.scraped:
+        # Nobody knows a discovered child's own intervals: they are taken to be its parent's.
+        child = plan.clusters.get(edge.child, plan.clusters[edge.parent])
         assert edge.interval > max(child.scrape_interval, child.rule_interval)
         assert edge.timeout <= edge.interval
         assert edge.estimate <= edge.budget
@@ -82,7 +83,7 @@ def check_federation(plan: Plan) -> None:
             assert selector.names_metrics
             assert not selector.selects("up")
     for cluster in plan.tier(Tier.REGIONAL):
-        jobs = [edge.job for edge in plan.federated_by(cluster.name)]
+        jobs = [edge.job for edge in plan.scraped if edge.parent == cluster.name]
         assert len(jobs) == len(set(jobs)) > 0
 
 
@@ -90,8 +91,14 @@ def check_labels(plan: Plan) -> None:
     for cluster in plan.clusters.values():
         speaks_for_itself = cluster.tier in {Tier.LEAF, Tier.EDGE}
         assert cluster.external_labels.get("cluster") == (cluster.name if speaks_for_itself else None)
-    for edge in plan.federation:
-        assert set(edge.clusters) <= {cluster.name for cluster in plan.tier(Tier.LEAF)}
+    found = [edge.child for edge in plan.discovered]
+    assert len(found) == len({*found, *plan.clusters}) - len(plan.clusters)
+    for edge in plan.discovered:
+        assert edge.labels == {"cluster": edge.child} | ({"region": edge.region} if edge.region is not None else {})
+        assert edge.region == plan.clusters[edge.parent].region
+    for edge in plan.scraped:
+        own = {child.child for child in plan.discovered if child.parent in {edge.child, edge.parent}}
+        assert set(edge.clusters) <= {cluster.name for cluster in plan.tier(Tier.LEAF)} | own
         assert ("cluster" in edge.labels) == edge.asserts_cluster
     for below, above in pairwise(edge.interval for edge in plan.federation if not edge.asserts_cluster):
         assert below == above
@@ -159,7 +166,12 @@ RICH: Page = {
     "alerting": {"after": "10m", "webhook": {"secret": "x"}, "runbooks": "https://x.example"},
     "values": {"prometheus": {"prometheusSpec": {"tolerations": [{"key": "x"}]}}},
     "clusters": {
-        "hub": {"tier": "global", "context": "hub", "gateway": {"port": 81}},
+        "hub": {
+            "tier": "global",
+            "context": "hub",
+            "gateway": {"port": 81},
+            "discover": {"team-a": {"namespace": "a", "port": "gateway", "budget": 900, "expect": {"nodes": 1}}},
+        },
         "eu": {"tier": "regional", "region": "eu", "kubeconfigSecret": "eu", "parent": "hub", "gateway": {"port": 82}},
         "eu-1": {"tier": "leaf", "region": "eu", "context": "1", "up": "both", "parent": ["eu"], "labels": {"a": "b"}},
         "shop": {"tier": "edge", "kubeconfig": "shop.yaml", "values": {"grafana": {"x": 1}},

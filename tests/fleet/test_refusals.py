@@ -288,6 +288,56 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "tiers.leaf.budget",
         "eu-1 → eu is expected to carry 23040 series, and its budget is 2000",
     ),
+    "a discovered child over its budget": (
+        clusters(hub={"discover": {"team-a": {"namespace": "shop", "budget": 100}}}),
+        "clusters.hub.discover.team-a.budget",
+        "team-a → hub is expected to carry 730 series, and its budget is 100",
+    ),
+    "a discovered child over the budget of leaves": (
+        clusters(hub={"discover": {"team-a": {"namespace": "shop", "expect": {"namespaces": 1000}}}}),
+        "tiers.leaf.budget",
+        "team-a → hub is expected to carry 23040 series, and its budget is 2000",
+    ),
+    "a discovered child with the name of a cluster": (
+        clusters(hub={"discover": {"eu-1": {"namespace": "shop"}}}),
+        "clusters.hub.discover.eu-1",
+        "a cluster of the fleet has this name already, and each name is one cluster",
+    ),
+    "a name that two discover": (
+        clusters(hub={"discover": {"team-a": {"namespace": "a"}}}, eu={"discover": {"team-a": {"namespace": "a"}}}),
+        "clusters.eu.discover.team-a",
+        "hub discovers a cluster of this name already",
+    ),
+    "a leaf that discovers": (
+        clusters(eu_1={"discover": {"team-a": {"namespace": "shop"}}}),
+        "clusters.eu-1.discover",
+        "has no meaning for tier leaf, only for regional or global: the others federate nobody",
+    ),
+    "discovery of nobody": (
+        clusters(hub={"discover": {}}),
+        "clusters.hub.discover",
+        "there is nothing in it",
+    ),
+    "discovery of names alone": (
+        clusters(hub={"discover": ["team-a"]}),
+        "clusters.hub.discover",
+        "this is a list, where keys with values belong",
+    ),
+    "discovery anywhere": (
+        clusters(hub={"discover": {"team-a": {"port": "gateway"}}}),
+        "clusters.hub.discover.team-a.namespace",
+        "is missing",
+    ),
+    "a port that no Service has": (
+        clusters(hub={"discover": {"team-a": {"namespace": "shop", "port": "http_web"}}}),
+        "clusters.hub.discover.team-a.port",
+        "'http_web' is not the name of a Service's port: lower-case letters, digits and - inside, at most 15",
+    ),
+    "a label by which a cluster is discovered": (
+        {"values": {"prometheus": {"service": {"labels": {"cluster": "other"}}}}},
+        "values.prometheus.service.labels.cluster",
+        "is not the page's to set: a parent that discovers finds the cluster by it",
+    ),
     "a node port without a node": (
         clusters(eu_1={"gateway": {"type": "NodePort"}}),
         "clusters.eu-1.gateway.host",

@@ -1,5 +1,18 @@
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from fleet_policies.honor_labels import violations
+
+from fleet.compiler import compile_page
+from fleet.page import read_page
 from fleet.plan import Plan
-from fleet.scrape import federation_job
+from fleet.render import rendered_values
+from fleet.scrape import Job, federation_job
 
 
 def test_a_federation_job_trusts_the_child_for_values_and_not_for_its_name(dev: Plan) -> None:
@@ -29,3 +42,83 @@ def test_the_password_is_read_from_the_childs_own_key(dev: Plan) -> None:
         "username": "eu",
         "password_file": "/etc/prometheus/secrets/federation-credentials/eu-1",
     }
+
+
+def discovering(page: Mapping[str, object] | None = None) -> tuple[Mapping[str, object], list[Job]]:
+    """Chart values and jobs of a region that discovers `team-a` and federates `eu-1`."""
+    clusters = {
+        "hub": {"tier": "global", "context": "hub"},
+        "eu": {"tier": "regional", "region": "eu", "context": "eu", "discover": {"team-a": {"namespace": "shop"}}},
+        "eu-1": {"tier": "leaf", "region": "eu", "context": "eu-1"},
+    }
+    plan = compile_page(read_page({**(page or {}), "clusters": clusters}, {}))
+    values = rendered_values(plan, plan.clusters["eu"])
+    return values, values["prometheus"]["prometheusSpec"]["additionalScrapeConfigs"]
+
+
+def test_a_discovered_child_is_federated_by_the_rules_of_every_other() -> None:
+    _, (leaf, found) = discovering()
+    own = {"job_name", "basic_auth", "metric_relabel_configs", "static_configs"}
+    assert {key: found[key] for key in set(leaf) - own} == {key: leaf[key] for key in set(leaf) - own}
+    assert found["job_name"] == "federate-auto-discover/team-a"
+    assert found["metric_relabel_configs"] == [
+        {"action": "keep", "source_labels": ["__name__"], "regex": "cluster:.*"},
+        {"action": "labeldrop", "regex": "cluster|datacenter|environment|level|region"},
+        {"action": "replace", "target_label": "cluster", "replacement": "team-a"},
+        {"action": "replace", "target_label": "region", "replacement": "eu"},
+        {"action": "labeldrop", "regex": "job|instance|prometheus|prometheus_replica"},
+    ]
+
+
+def test_only_what_is_asked_of_a_discovered_child_is_kept_of_it() -> None:
+    extra = {"match": '{__name__=~"kube_pod_info|kube_pod_owner"}', "reason": "r", "series": 1}
+    _, (_, found) = discovering({"keep": ["kube_pod_owner"], "federate": [extra]})
+    assert found["metric_relabel_configs"][0]["regex"] == "cluster:.*|kube_pod_info|kube_pod_owner"
+
+
+def test_a_child_is_looked_for_in_its_namespace_by_its_labels_alone() -> None:
+    _, (_, found) = discovering()
+    assert found["kubernetes_sd_configs"] == [
+        {
+            "role": "service",
+            "namespaces": {"names": ["shop"]},
+            "selectors": [{"role": "service", "label": "app.kubernetes.io/name=prometheus,cluster=team-a"}],
+        }
+    ]
+
+
+def test_all_that_are_discovered_share_one_password() -> None:
+    assert discovering()[1][1]["basic_auth"] == {
+        "username": "eu",
+        "password_file": "/etc/prometheus/secrets/federation-credentials/auto-discover.password",
+    }
+
+
+def test_prometheus_takes_the_jobs_of_a_parent_that_discovers(tmp_path: Path) -> None:
+    config = tmp_path / "prometheus.yaml"
+    config.write_text(yaml.safe_dump(json.loads(json.dumps({"scrape_configs": discovering()[1]}))))
+    done = subprocess.run(["promtool", "check", "config", str(config)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_policy_of_honored_labels_holds_for_what_is_discovered() -> None:
+    values, jobs = discovering()
+    assert list(violations(values, [])) == []
+    jobs[1]["honor_labels"] = False
+    (message,) = violations(values, [])
+    assert "federate-auto-discover/team-a" in message
+
+
+@pytest.mark.parametrize(
+    ("ip", "address"),
+    [("10.96.0.7", "10.96.0.7:9090"), ("fd00:96::7", "[fd00:96::7]:9090"), ("None", None), ("", None)],
+)
+def test_a_target_is_its_services_address_in_the_cluster(ip: str, address: str | None) -> None:
+    keep, *rules = discovering()[1][1]["relabel_configs"]
+    addresses = [
+        re.sub(rule["regex"], re.sub(r"\$(\d)", r"\\\1", rule["replacement"]), f"{ip};9090")
+        for rule in rules
+        if rule["target_label"] == "__address__" and re.fullmatch(rule["regex"], f"{ip};9090")
+    ]
+    assert bool(re.fullmatch(keep["regex"], f"http-web;{ip}")) == (address is not None)
+    assert address is None or addresses == [address]

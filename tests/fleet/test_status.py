@@ -27,6 +27,25 @@ FEDERATION = FleetOutput.model_validate(
         "remote_write": [],
     }
 )
+DISCOVERY = FleetOutput.model_validate(
+    {
+        "clusters": {"eu": {"namespace": "monitoring"}},
+        "federation": [],
+        "discovery": [
+            {
+                **FEDERATION.federation[0].model_dump(),
+                "child": "team-a",
+                "job": "federate-auto-discover",
+                "scrape_pool": "federate-auto-discover/team-a",
+                "namespace": "shop",
+                "port": "http-web",
+                "service_labels": {"app.kubernetes.io/name": "prometheus", "cluster": "team-a"},
+                "labels": {"cluster": "team-a"},
+            }
+        ],
+        "remote_write": [],
+    }
+)
 REMOTE_WRITE = FleetOutput.model_validate(
     {
         "clusters": {"hub": {"namespace": "monitoring"}, "shop": {"namespace": "monitoring"}},
@@ -91,6 +110,17 @@ FRESH = {"cluster:a:sum": 3.0, "cluster:b:sum": 5.0}
 
 def test_an_edge_with_fresh_samples_is_well() -> None:
     assert status(FEDERATION, eu=FakeApi(ages=FRESH)) == EdgeStatus("federation", "eu-1", "eu", None, 10, 3.0, ())
+
+
+def test_a_discovered_child_with_fresh_samples_is_well() -> None:
+    assert status(DISCOVERY, eu=FakeApi(ages=FRESH)) == EdgeStatus("discovery", "team-a", "eu", None, 10, 3.0, ())
+
+
+def test_an_allowed_name_that_nobody_has_is_named_with_where_it_was_looked_for() -> None:
+    assert status(DISCOVERY, eu=FakeApi(last_error=None, samples=None)).fault == (
+        "not found: namespace shop has no Service app.kubernetes.io/name=prometheus,cluster=team-a with an address and "
+        "a port http-web"
+    )
 
 
 def test_metrics_that_have_not_arrived_are_named_and_no_fault() -> None:

@@ -132,3 +132,10 @@ def test_a_leaf_that_writes_has_no_gateway_and_forces_its_name() -> None:
         {"targetLabel": "cluster", "replacement": "eu-1"},
         {"targetLabel": "region", "replacement": "eu"},
     ]
+
+
+def test_a_leafs_service_can_be_discovered_and_those_of_the_tiers_above_cannot(dev: Plan) -> None:
+    services = {name: rendered_values(dev, each)["prometheus"].get("service") for name, each in dev.clusters.items()}
+    assert services.pop("eu-1") == {"labels": {"app.kubernetes.io/name": "prometheus", "cluster": "eu-1"}}
+    assert services.pop("eu-2") is not None
+    assert set(services.values()) == {None}
