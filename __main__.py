@@ -16,6 +16,7 @@ from components import (
     monitoring_namespace,
     read_plan,
 )
+from fleet.dashboards import dashboards
 from fleet.names import PROJECT, Tier
 from fleet.outputs import fleet_output
 from fleet.topology import mermaid
@@ -71,6 +72,7 @@ for each in plan.tier(Tier.GLOBAL):
             "cluster": each,
             "gateway": gateways.get(each.name),
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
+            "dashboards": dashboards(plan),
         },
         inside[each.name],
     )

@@ -1,12 +1,13 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import pulumi
 
 from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
-from components.objects import recording_rules
+from components.objects import create, recording_rules
 from components.release import kube_prometheus_stack
+from fleet import manifests
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
@@ -18,6 +19,8 @@ class GlobalPrometheusArgs(TypedDict):
     """The regions, and the leaves that have none."""
     gateway: Gateway | None
     """The way in for remote writers; None where nobody writes."""
+    dashboards: Mapping[str, str]
+    """Grafana's JSON by uid."""
 
 
 class GlobalPrometheus(pulumi.ComponentResource):
@@ -37,4 +40,10 @@ class GlobalPrometheus(pulumi.ComponentResource):
         release = kube_prometheus_stack(cluster, values, self, secrets)
         self.remote_write_receivers = gateway.remote_write_receivers if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)
+        for uid, model in args["dashboards"].items():
+            create(
+                f"{cluster.name}-{uid}",
+                manifests.dashboard(cluster, uid, model),
+                pulumi.ResourceOptions(parent=self),
+            )
         self.register_outputs({"recording_rules": self.recording_rules})

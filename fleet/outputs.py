@@ -8,7 +8,8 @@ from fleet.names import PROMETHEUS, Tier
 from fleet.plan import ClusterPlan, Plan
 from fleet.rules import rule_groups
 
-_SEND_DELAY = timedelta(seconds=5)  # batchSendDeadline of a remote-write queue
+SEND_DELAY = timedelta(seconds=5)
+"""batchSendDeadline of a remote-write queue."""
 
 
 def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, object]:
@@ -29,7 +30,7 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 "sample_limit": edge.sample_limit,
                 "metrics": list(_records(plan.clusters[edge.child])),
                 "labels": dict(edge.labels),
-                "fresh_within": _fresh_within(edge.interval, plan.clusters[edge.child]),
+                "fresh_within": fresh_within(edge.interval, plan.clusters[edge.child]),
             }
             for edge in plan.federation
         ],
@@ -39,7 +40,7 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 "receiver": edge.receiver,
                 "metrics": list(edge.keep),
                 "labels": dict(edge.labels),
-                "fresh_within": _fresh_within(_SEND_DELAY, plan.clusters[edge.sender]),
+                "fresh_within": fresh_within(SEND_DELAY, plan.clusters[edge.sender]),
             }
             for edge in plan.remote_write
         ],
@@ -60,7 +61,7 @@ def _records(cluster: ClusterPlan) -> Iterator[str]:
     return (record for group in rule_groups(cluster) for record in group.records)
 
 
-def _fresh_within(transfer: timedelta, source: ClusterPlan) -> float:
+def fresh_within(transfer: timedelta, source: ClusterPlan) -> float:
     """Seconds that the newest sample may be old: two rounds of everything on its way, for one may be missed."""
     return 2 * (source.scrape_interval + source.rule_interval + transfer).total_seconds()
 

@@ -34,7 +34,7 @@ def compile_page(page: Page, rules: Sequence[Rule] | None = None) -> Plan:
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
     _refuse_page(page, [*over_budget(page, edges)])
     clusters = {name: cluster_plan(page, topology, name) for name in page.clusters}
-    return Plan(clusters, edges, writes, tuple(warnings(page, topology, edges)))
+    return Plan(clusters, edges, writes, page.dashboards, tuple(warnings(page, topology, edges)))
 
 
 def _independent_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem]:
