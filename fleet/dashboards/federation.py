@@ -80,7 +80,7 @@ def _numbers(queries: Queries) -> Iterator[Panel]:
         yield number(
             "Writers silent",
             "Senders from which nothing came for 5 minutes. Their own log says why: `python -m fleet status` reads it.",
-            f"count(({queries.writers_writing()}) == 0) or vector(0)",
+            f"count({queries.writers_writing()} == 0) or vector(0)",
             COUNT,
             limits=_NONE,
         )

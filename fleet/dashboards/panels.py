@@ -106,7 +106,7 @@ def number(
     title: str, description: str, expr: str, unit: str, *, limits: Limits | None = None, words: Words | None = None
 ) -> Stat:
     """One number, coloured where it has limits or words."""
-    stat = Stat().title(title).description(description).unit(unit).height(4).no_value("none").datasource(_DATASOURCE)
+    stat = Stat().title(title).description(description).unit(unit).height(4).no_value("no data").datasource(_DATASOURCE)
     stat = stat.graph_mode(BigValueGraphMode.NONE).reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
     stat = stat.color_mode(BigValueColorMode.VALUE if limits or words else BigValueColorMode.NONE)
     stat = stat.thresholds(limits.config if limits is not None else _no_limits())

@@ -1,6 +1,6 @@
 """PromQL over what the global cluster holds: from each cluster by whichever way its series come up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -21,7 +21,8 @@ CLUSTER = ("region", "cluster")
 """What tells clusters apart; one without a region has no such label."""
 
 _FEDERATION = 'job=~"federate-.+"'
-_WRITTEN = "5m"  # the lookback of Prometheus itself: a sender that is silent for longer has no samples at all
+_LOOKBACK = 300
+"""Seconds after which a series that gets no more samples is none to Prometheus."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,7 @@ class Queries:
         """
         where = f"{{{scope.matchers}}}" if scope.matchers else ""
         kept = ", ".join(labels)
-        return " or ".join(
-            f"{_AGGREGATE[metric]} by ({kept}) ({prefix}{metric}{where}{at})" for prefix in self._prefixes
-        )
+        return _either(f"{_AGGREGATE[metric]} by ({kept}) ({prefix}{metric}{where}{at})" for prefix in self._prefixes)
 
     def total(self, labels: Sequence[str], metric: str, scope: Scope = FLEET, at: str = "") -> str:
         """The sum of `metric` over the clusters of the scope, for each value of `labels`."""
@@ -118,8 +117,8 @@ class Queries:
         by_region: dict[str | None, list[str]] = {}
         for cluster in clusters:
             by_region.setdefault(cluster.region, []).append(_labelled("vector(0)", "cluster", cluster.name))
-        return " or ".join(
-            _labelled(" or ".join(each), "region", region) if region is not None else " or ".join(each)
+        return _either(
+            _labelled(_either(each), "region", region) if region is not None else _either(each)
             for region, each in by_region.items()
         )
 
@@ -127,14 +126,14 @@ class Queries:
         """1 for each cluster of which series are here."""
         # An edge is known by its raw series: what is recorded of them is recorded here.
         found = [self.by(CLUSTER, PODS, scope), *([self._written(scope)] if self._raw else [])]
-        return f"group by ({', '.join(CLUSTER)}) ({' or '.join(found)})"
+        return f"group by ({', '.join(CLUSTER)}) ({_either(found)})"
 
     def missing(self, scope: Scope = FLEET) -> str:
-        return f"{scope.only(self.planned(self.clusters))} unless ({self.reporting(scope)})"
+        return f"{scope.only(self.planned(self.clusters))} unless {self.reporting(scope)}"
 
     def presence(self, scope: Scope = FLEET) -> str:
         """1 for each cluster that reports, 0 for each that should."""
-        return f"{self.reporting(scope)} or {scope.only(self.planned(self.clusters))}"
+        return _either([self.reporting(scope), scope.only(self.planned(self.clusters))])
 
     def _written(self, scope: Scope) -> str:
         return f"count by ({', '.join(CLUSTER)}) ({{{_names(self._raw)},{_senders(self._raw)}{_and(scope)}}})"
@@ -147,22 +146,17 @@ class Queries:
     def _recorded(self) -> tuple[RemoteWriteEdge, ...]:
         return tuple(edge for edge in self.writers if edge not in self._raw)
 
-    def age(self, metric: str, labels: Sequence[str], matchers: str = "") -> str:
-        """Seconds since the newest sample of `metric`, by `labels`; of a series that ended, for an hour."""
-        newest = f"max by ({', '.join(labels)}) (timestamp({metric}{matchers and f'{{{matchers}}}'}))"
-        return f"time() - ({newest} or max_over_time({newest}[1h:1m]))"
-
     def edge_ages(self) -> str:
         """Of each child that the global cluster scrapes."""
         records = dict.fromkeys(edge.records for edge in self.edges)
-        ages = " or ".join(f"({self.age(f'{each}:{PODS}', CLUSTER)})" for each in records)
+        ages = _either(_age(f"{each}:{PODS}") for each in records)
         # What a child serves carries no job; the labels that are asserted about it tell whose it is.
-        return _by_child(f"({ages}) + on ({', '.join(CLUSTER)}) group_left (job) 0 * up{{{_FEDERATION}}}")
+        return _by_child(f"{ages} + on ({', '.join(CLUSTER)}) group_left (job) 0 * up{{{_FEDERATION}}}")
 
     def edges_up(self) -> str:
         """1 for each child of the plan that is scraped, 0 for each that is not, -1 where it has no target at all."""
-        planned = " or ".join(_labelled("vector(-1)", "child", edge.child) for edge in self.edges)
-        return f"{_by_child(f'up{{{_FEDERATION}}}', 'min')} or {planned}"
+        planned = (_labelled("vector(-1)", "child", edge.child) for edge in self.edges)
+        return _either([_by_child(f"up{{{_FEDERATION}}}", "min"), *planned])
 
     def of_edges(self, metric: str, at: str = "") -> str:
         """A `scrape_*` metric, by child."""
@@ -174,26 +168,26 @@ class Queries:
         for edge in self.edges:
             by_limit.setdefault(limit(edge), []).append(edge.job)
         return _by_child(
-            " or ".join(f'{metric}{{job=~"{"|".join(jobs)}"}} / {allowed:.10g}' for allowed, jobs in by_limit.items())
+            _either(f'{metric}{{job=~"{"|".join(jobs)}"}} / {allowed:.10g}' for allowed, jobs in by_limit.items())
         )
 
     def series_behind_regions(self) -> str:
         """How many series of each cluster came up through its region, 0 for one of which none did."""
         found = f'count by ({", ".join(CLUSTER)}) ({{__name__=~"region:cluster_.+"}})'
-        return f"{found} or {self.planned(self.behind_regions)}"
+        return _either([found, self.planned(self.behind_regions)])
 
     def ages_behind_regions(self) -> str:
-        return self.age(f"region:cluster_{PODS}", CLUSTER)
+        return _age(f"region:cluster_{PODS}")
 
     def writers_writing(self) -> str:
         """Samples per second of each sender of the plan, 0 for one from which nothing came."""
         planned = self.planned([self.plan.clusters[edge.sender] for edge in self.writers])
-        rates = " or ".join(
-            f"sum by ({', '.join(CLUSTER)}) (count_over_time({{{_names(edges)},{_senders(edges)}}}[{_WRITTEN}])) / 300"
+        counts = (
+            f"sum by ({', '.join(CLUSTER)}) (count_over_time({{{_names(edges)},{_senders(edges)}}}[{_LOOKBACK}s]))"
             for edges in (self._raw, self._recorded)
             if edges
         )
-        return f"{rates} or {planned}"
+        return f"{_either([*counts, planned])} / {_LOOKBACK}"
 
     def writer_ages(self) -> str:
         """Seconds since the newest sample of each sender; nothing for one that is silent."""
@@ -203,7 +197,7 @@ class Queries:
             for edges in (self._raw, self._recorded)
             for name in dict.fromkeys(name for edge in edges for name in edge.keep)
         ]
-        return f"time() - max by ({', '.join(CLUSTER)}) ({' or '.join(newest)})"
+        return f"time() - max by ({', '.join(CLUSTER)}) ({_either(newest)})"
 
 
 _PREFIXES = {"region": "region:cluster_", "cluster": "cluster:"}
@@ -221,6 +215,18 @@ def largest(expr: Callable[[str], str], count: int = 10) -> str:
 
 def _by_child(expr: str, aggregate: str = "max") -> str:
     return f'{aggregate} by (child) (label_replace({expr}, "child", "$1", "job", "federate-(.+)"))'
+
+
+def _age(metric: str) -> str:
+    """Seconds since the newest sample of `metric`, by cluster; of a series that ended, for an hour."""
+    newest = f"max by ({', '.join(CLUSTER)}) (timestamp({metric}))"
+    return f"(time() - {_either([newest, f'max_over_time({newest}[1h:1m])'])})"
+
+
+def _either(exprs: Iterable[str]) -> str:
+    """Each series once, of the first that has it."""
+    first, *others = exprs
+    return f"({' or '.join((first, *others))})" if others else first
 
 
 def _labelled(expr: str, label: str, value: str) -> str:

@@ -52,6 +52,7 @@ _OPTIONS = st.fixed_dictionaries(
         ),
         "chart": st.just({"version": "88.5.3", "registry": "mirror.example"}),
         "namespace": st.just("observability"),
+        "dashboards": st.booleans(),
     },
 )
 
@@ -246,6 +247,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "retention that is none": _of("global", "retention", "long"),
     "storage that is none": _always(("clusters", "hub", "storage", "size"), "much"),
     "negative storage": _always(("clusters", "hub", "storage", "size"), "-1Gi"),
+    "dashboards neither on nor off": _always(("dashboards",), "some"),
     "no replica": _of("global", "replicas", 0),
     "two receivers": _two_receivers,
     "reserved label": lambda page: (

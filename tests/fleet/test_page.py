@@ -46,7 +46,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         "colour: red\nclusters: {hub: {tier: global}}",
         (
             "colour: unknown key; known here: chart, namespace, intervals, gateway, regions, tiers, expect, keep, "
-            "federate, destinations, values, clusters"
+            "federate, destinations, dashboards, values, clusters"
         ),
     ),
     "a key in the wrong place": (
