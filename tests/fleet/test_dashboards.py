@@ -11,9 +11,11 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
+from fleets import Page, fleets
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
+from hypothesis import HealthCheck, given, settings
 
 from fleet import manifests
 from fleet.compiler import compile_page
@@ -149,7 +151,7 @@ def at_the_top(plan: Plan) -> set[str]:
     return names | {name for edge in plan.remote_write for name in edge.keep}
 
 
-def test_every_query_parses_and_names_only_what_is_at_the_top(plan: Plan) -> None:
+def check_queries(plan: Plan) -> None:
     known = at_the_top(plan)
     for what, query in queries(plan):
         names = set(metric_names(promql_parser.parse(query)))
@@ -159,6 +161,16 @@ def test_every_query_parses_and_names_only_what_is_at_the_top(plan: Plan) -> Non
             assert selected, f"{what}: {branch}"
         assert names or patterns, what
         assert names <= known, what
+
+
+def test_every_query_parses_and_names_only_what_is_at_the_top(plan: Plan) -> None:
+    check_queries(plan)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(fleets())
+def test_so_it_is_for_whatever_fleet_a_page_describes(page: Page) -> None:
+    check_queries(compile_page(read_page(page, {})))
 
 
 LARGE = {
