@@ -81,6 +81,14 @@ clusters.hub.tier: 'globl' is not one of leaf, regional, global, edge; did you m
         "clusters: {hub: {context: hub}}",
         "clusters.hub.tier: is missing\n\n    clusters:\n      hub:\n        tier: leaf\n",
     ),
+    "a switch that is neither on nor off": (
+        "dashboards: some\nclusters: {hub: {tier: global}}",
+        """\
+dashboards: this is text, where true or false belongs
+
+    dashboards: false
+""",
+    ),
     "clusters as a list": (
         "clusters: [{name: hub, tier: global}]",
         """\
