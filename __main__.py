@@ -17,6 +17,7 @@ from components import (
     read_plan,
 )
 from fleet.alerts import alert_groups
+from fleet.dashboards import dashboards
 from fleet.names import PROJECT, Tier
 from fleet.outputs import fleet_output
 from fleet.topology import mermaid
@@ -73,6 +74,7 @@ for each in plan.tier(Tier.GLOBAL):
             "gateway": gateways.get(each.name),
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
             "alerts": alert_groups(plan, each),
+            "dashboards": dashboards(plan),
         },
         inside[each.name],
     )

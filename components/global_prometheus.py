@@ -1,12 +1,13 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import pulumi
 
 from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
-from components.objects import alerting_rules, recording_rules
+from components.objects import alerting_rules, create, recording_rules
 from components.release import kube_prometheus_stack
+from fleet import manifests
 from fleet.alerts import AlertGroup
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
@@ -21,6 +22,8 @@ class GlobalPrometheusArgs(TypedDict):
     """The way in for remote writers; None where nobody writes."""
     alerts: Sequence[AlertGroup]
     """What it calls people for."""
+    dashboards: Mapping[str, str]
+    """Grafana's JSON by uid."""
 
 
 class GlobalPrometheus(pulumi.ComponentResource):
@@ -42,4 +45,10 @@ class GlobalPrometheus(pulumi.ComponentResource):
         self.remote_write_receivers = gateway.remote_write_receivers if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)
         alerting_rules(cluster, args["alerts"], self, release)
+        for uid, model in args["dashboards"].items():
+            create(
+                f"{cluster.name}-{uid}",
+                manifests.dashboard(cluster, uid, model),
+                pulumi.ResourceOptions(parent=self),
+            )
         self.register_outputs({"recording_rules": self.recording_rules})

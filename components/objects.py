@@ -22,6 +22,8 @@ def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulum
     match manifest["kind"]:
         case "Namespace":
             return k8s.core.v1.Namespace(name, metadata=metadata, opts=opts)
+        case "ConfigMap":
+            return k8s.core.v1.ConfigMap(name, metadata=metadata, data=manifest.get("data"), opts=opts)
         case "Secret":
             # Data that is not secret on its way here would lie in state in clear.
             given = cast("dict[str, pulumi.Input[str]]", manifest.get("stringData", {}))

@@ -1,7 +1,7 @@
 """`python -m fleet`: what can be known about a fleet before, and seen of it after, `pulumi up`.
 
-`check` has to answer at once, so what talks to clusters is imported where it is used: it takes longer to load than a
-fleet of hundreds takes to compile.
+`check` has to answer at once, so what talks to clusters or to Grafana is imported where it is used: it takes longer to
+load than a fleet of hundreds takes to compile.
 """
 
 import asyncio
@@ -23,8 +23,6 @@ from fleet.page import read_stack
 from fleet.page.schema import SCHEMA, schema_text
 from fleet.plan import Plan
 from fleet.price import refuse_unaskable, verdict
-from fleet.render import render as render_files
-from fleet.render import write
 from fleet.rules import cluster_rules
 from fleet.topology import Format, extra_matches, mermaid, topology_table
 
@@ -63,6 +61,9 @@ def render(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("rendered"),
 ) -> None:
     """Write, per cluster, the chart's values and every other object; secrets by name only."""
+    from fleet.render import render as render_files  # noqa: PLC0415 (see the module's docstring)
+    from fleet.render import write  # noqa: PLC0415 (likewise)
+
     files = render_files(_plan(stack, root))
     write(files, out)
     typer.echo(f"{len(files)} files in {out}")

@@ -23,6 +23,8 @@ class Manifest(TypedDict):
     kind: str
     metadata: Mapping[str, object]
     spec: NotRequired[Mapping[str, object]]
+    data: NotRequired[Mapping[str, str]]
+    """Of a ConfigMap."""
     stringData: NotRequired[Mapping[str, object]]
     """Values are secret: Outputs in the program, placeholders in a rendering."""
 
@@ -101,6 +103,16 @@ def prometheus_rule(cluster: ClusterPlan, group: RuleGroup | AlertGroup) -> Mani
         "metadata": _metadata(cluster, group.name),
         "spec": {"groups": [group.spec()]},
     }
+
+
+def dashboard(cluster: ClusterPlan, uid: str, model: str) -> Manifest:
+    """As the sidecar of the chart's Grafana looks for it, by that label; `model` is Grafana's JSON."""
+    metadata = {
+        "name": uid,
+        "namespace": cluster.namespace,
+        "labels": {**object_labels(cluster.tier), "grafana_dashboard": "1"},
+    }
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {f"{uid}.json": model}}
 
 
 def _secret(cluster: ClusterPlan, name: str, data: Mapping[str, object]) -> Manifest:

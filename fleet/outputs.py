@@ -8,7 +8,8 @@ from fleet.names import DISCOVERY_JOB, PROMETHEUS, Tier, service_labels
 from fleet.plan import ClusterPlan, FederationEdge, Plan
 from fleet.rules import cluster_rules, rule_groups
 
-_SEND_DELAY = timedelta(seconds=5)  # batchSendDeadline of a remote-write queue
+SEND_DELAY = timedelta(seconds=5)
+"""batchSendDeadline of a remote-write queue."""
 
 
 def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, object]:
@@ -22,7 +23,7 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 **_federation(edge),
                 "job": edge.job,
                 "metrics": list(_records(plan.clusters[edge.child])),
-                "fresh_within": _fresh_within(edge.interval, plan.clusters[edge.child]),
+                "fresh_within": fresh_within(edge.interval, plan.clusters[edge.child]),
             }
             for edge in plan.federation
         ],
@@ -36,7 +37,7 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 "service_labels": service_labels(edge.child),
                 "metrics": [rule.record for rule in cluster_rules()],
                 # Its own intervals are not known here; it is federated as if they were the fleet's.
-                "fresh_within": _fresh_within(edge.interval, plan.clusters[edge.parent]),
+                "fresh_within": fresh_within(edge.interval, plan.clusters[edge.parent]),
             }
             for edge in plan.discovered
         ],
@@ -46,7 +47,7 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 "receiver": edge.receiver,
                 "metrics": list(edge.keep),
                 "labels": dict(edge.labels),
-                "fresh_within": _fresh_within(_SEND_DELAY, plan.clusters[edge.sender]),
+                "fresh_within": fresh_within(SEND_DELAY, plan.clusters[edge.sender]),
             }
             for edge in plan.remote_write
         ],
@@ -80,7 +81,7 @@ def _records(cluster: ClusterPlan) -> Iterator[str]:
     return (record for group in rule_groups(cluster) for record in group.records)
 
 
-def _fresh_within(transfer: timedelta, source: ClusterPlan) -> float:
+def fresh_within(transfer: timedelta, source: ClusterPlan) -> float:
     """Seconds that the newest sample may be old: two rounds of everything on its way, for one may be missed."""
     return 2 * (source.scrape_interval + source.rule_interval + transfer).total_seconds()
 

@@ -191,6 +191,8 @@ class Plan:
     clusters: Mapping[str, ClusterPlan]
     federation: tuple[FederationEdge, ...]
     remote_write: tuple[RemoteWriteEdge, ...]
+    dashboards: bool
+    """Whether Grafana's dashboards lie beside the global cluster's release."""
     warnings: tuple[str, ...]
     """What is no mistake and yet worth a look."""
 

@@ -8,9 +8,10 @@ import yaml
 
 from fleet import manifests
 from fleet.alerts import alert_groups
+from fleet.dashboards import dashboards
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.manifests import Manifest
-from fleet.names import DISCOVERY_KEY
+from fleet.names import DISCOVERY_KEY, Tier
 from fleet.plan import ClusterPlan, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values, password_key, username_key
@@ -79,8 +80,22 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         yield manifests.remote_write_credentials(cluster, dict.fromkeys(keys, _SECRET))
     for group in (*rule_groups(cluster), *alert_groups(plan, cluster)):
         yield manifests.prometheus_rule(cluster, group)
+    if cluster.tier is Tier.GLOBAL:
+        for uid, model in dashboards(plan).items():
+            yield manifests.dashboard(cluster, uid, model)
 
 
 def _yaml(data: Mapping[str, object]) -> str:
     # Through JSON: mappings and tuples of every kind become what YAML has.
-    return yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=True, width=120)
+    return yaml.dump(json.loads(json.dumps(data)), Dumper=_Dumper, sort_keys=True, width=120)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Text of several lines as such: in quotes, neither a dashboard nor its changes could be read."""
+
+
+def _represent_text(_: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent_text)

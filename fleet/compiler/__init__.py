@@ -37,7 +37,7 @@ def compile_page(page: Page, rules: Sequence[Rule] | None = None) -> Plan:
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
     found = discovery(page, rules)
     clusters = {name: cluster_plan(page, topology, name, found.get(name)) for name in page.clusters}
-    plan = Plan(clusters, edges, writes, warnings=())
+    plan = Plan(clusters, edges, writes, page.dashboards, warnings=())
     _refuse_page(page, [*over_budget(page, plan.scraped)])
     return replace(plan, warnings=tuple(warnings(page, topology, plan.scraped)))
 

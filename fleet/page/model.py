@@ -321,6 +321,8 @@ class Page(_Strict):
     destinations: dict[Name, Destination] = {}
     """Remote-write receivers outside of the fleet."""
     alerting: Alerting = Alerting()
+    dashboards: bool = Field(default=True, strict=True, examples=[False])
+    """ConfigMaps in the global cluster from which a Grafana's sidecar loads the fleet's dashboards."""
     values: dict[str, JsonValue] = {}
     """Chart values on top of the program's, for every cluster."""
     clusters: dict[Name, Cluster] = Field(

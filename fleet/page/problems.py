@@ -50,8 +50,9 @@ def page_problem(details: ErrorDetails) -> Problem:
             right = _as_text(given) if isinstance(given, bool | int | float) else right
         case "value_error" if details["loc"][-1] == "[key]":
             return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_name(str(loc[-1])): {}}))
-        case "dict_type" | "model_type" | "model_attributes_type":
-            message = f"this is {_kind(given)}, where keys with values belong"
+        case "bool_type" | "dict_type" | "model_type" | "model_attributes_type" as kind:
+            belongs = "true or false belongs" if kind == "bool_type" else "keys with values belong"
+            message = f"this is {_kind(given)}, where {belongs}"
             right = {"tier": given if given in _TIERS else "leaf"} if _model(loc) is Cluster else right
         case "literal_error" | "enum":
             return _not_one_of(loc, given, str(details.get("ctx", {}).get("expected", "")))

@@ -132,3 +132,18 @@ def test_alerts_are_objects_of_the_global_cluster_alone(program: Recorder) -> No
 
 def test_kubeconfigs_reach_their_provider(program: Recorder) -> None:
     assert program.named("eu-1").inputs["kubeconfig"]["value"] == "kubeconfig of eu-1"
+
+
+def test_dashboards_lie_in_the_global_cluster_and_nowhere_else(program: Recorder) -> None:
+    maps = [args for args in program.resources.values() if args.typ == "kubernetes:core/v1:ConfigMap"]
+    assert sorted(args.inputs["metadata"]["name"] for args in maps) == [
+        "prometheus-fleet-cluster",
+        "prometheus-fleet-federation",
+        "prometheus-fleet-overview",
+        "prometheus-fleet-region",
+    ]
+    for args in maps:
+        assert args.provider.rsplit("::", 2)[1] == "hub"
+        assert args.inputs["metadata"]["labels"]["grafana_dashboard"] == "1"
+        ((file, text),) = args.inputs["data"].items()
+        assert f"{json.loads(text)['uid']}.json" == file

@@ -56,6 +56,7 @@ _OPTIONS = st.fixed_dictionaries(
         "alerting": st.sampled_from(
             [{"after": "20m", "webhook": {"secret": "hook"}}, {"deadMansSwitch": {"secret": "pulse", "key": "address"}}]
         ),
+        "dashboards": st.booleans(),
     },
 )
 
@@ -281,6 +282,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "retention that is none": _of("global", "retention", "long"),
     "storage that is none": _always(("clusters", "hub", "storage", "size"), "much"),
     "negative storage": _always(("clusters", "hub", "storage", "size"), "-1Gi"),
+    "dashboards neither on nor off": _always(("dashboards",), "some"),
     "no replica": _of("global", "replicas", 0),
     "two receivers": _two_receivers,
     "reserved label": lambda page: (

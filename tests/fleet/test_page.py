@@ -68,7 +68,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         "colour: red\nclusters: {hub: {tier: global}}",
         (
             "colour: unknown key; known here: chart, namespace, intervals, gateway, regions, tiers, expect, keep, "
-            "federate, destinations, alerting, values, clusters"
+            "federate, destinations, alerting, dashboards, values, clusters"
         ),
     ),
     "a key in the wrong place": (
@@ -103,6 +103,14 @@ clusters.hub.tier: 'globl' is not one of leaf, regional, global, edge; did you m
     "no tier": (
         "clusters: {hub: {context: hub}}",
         "clusters.hub.tier: is missing\n\n    clusters:\n      hub:\n        tier: leaf\n",
+    ),
+    "a switch that is neither on nor off": (
+        "dashboards: some\nclusters: {hub: {tier: global}}",
+        """\
+dashboards: this is text, where true or false belongs
+
+    dashboards: false
+""",
     ),
     "clusters as a list": (
         "clusters: [{name: hub, tier: global}]",
