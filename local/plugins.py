@@ -24,7 +24,7 @@ class _Installed(BaseModel):
 
 
 def standins(folder: Path) -> Path | None:
-    """Fill `folder`, for the end of PATH, with the stand-ins that are needed; None where none is. Says which, and why."""
+    """Fill `folder`, for the end of PATH, with the stand-ins that are needed (None where none is), and say why."""
     shutil.rmtree(folder, ignore_errors=True)
     with ThreadPoolExecutor() as pool:
         found = dict(zip(PLUGINS, pool.map(_official, PLUGINS), strict=True))

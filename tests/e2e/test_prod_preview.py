@@ -21,8 +21,8 @@ from local.trial import Trial, prepare
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 STACK = "prod"
+CORE = "kubernetes:core/v1"
 RELEASE = "kubernetes:helm.sh/v3:Release"
-K8S_SECRET = "kubernetes:core/v1:Secret"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_every_cluster_that_is_called_would_get_its_gateway(preview: str, plan: 
     called = {cluster.name for cluster in plan.clusters.values() if cluster.gateway is not None}
     assert len(called) == len(plan.clusters) - len([*plan.tier(Tier.EDGE)])
     made = created(preview)
-    for kind, suffix in ((K8S_SECRET, "accounts"), ("kubernetes:core/v1:Service", "service")):
+    for kind, suffix in ((f"{CORE}:Secret", "accounts"), (f"{CORE}:Service", "service")):
         names = {name for each, name in made if each == kind and name.endswith(f"-{suffix}")}
         assert names == {f"{name}-gateway-{suffix}" for name in called}
 
@@ -76,7 +76,7 @@ def test_every_edge_would_get_a_credential_that_its_caller_holds(preview: str, p
         assert {name for each, name in made if each == kind} == {edge.id for edge in plan.edges}
     holders = {edge.parent: "federation" for edge in plan.federation}
     holders |= {edge.sender: "remote-write" for edge in plan.remote_write}
-    assert {(K8S_SECRET, f"{name}-{way}-credentials") for name, way in holders.items()} <= made
+    assert {(f"{CORE}:Secret", f"{name}-{way}-credentials") for name, way in holders.items()} <= made
 
 
 def test_the_preview_shows_the_edges_nearest_to_their_budget(preview: str, plan: Plan) -> None:
