@@ -40,9 +40,9 @@ class ApiServer:
         """Contents, with everything embedded."""
         return self.kubeconfig_of(_NAME)
 
-    def kubeconfig_of(self, *contexts: str) -> str:
-        """As if there were a cluster for each of these contexts; all of them are this one."""
-        return kubeconfig(self.pki, name=_NAME, server=self.url, contexts=contexts)
+    def kubeconfig_of(self, *clusters: str) -> str:
+        """As if there were these clusters; all of them are this one."""
+        return kubeconfig(self.pki, names=clusters, server=self.url)
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Raises LocalError with what kubectl said."""
@@ -94,9 +94,7 @@ def api_server(folder: Path) -> Generator[ApiServer]:
 @contextlib.contextmanager
 def controllers(cluster: ApiServer) -> Generator[None]:
     """Run kube-controller-manager, which makes pods of workloads and empties namespaces; raises LocalError."""
-    client = kubeconfig(
-        cluster.pki, name=_NAME, server=cluster.url, contexts=[_NAME], identity="kube-controller-manager"
-    )
+    client = kubeconfig(cluster.pki, names=[_NAME], server=cluster.url, identity="kube-controller-manager")
     file = cluster.folder / "kube-controller-manager.yaml"
     file.touch(mode=0o600)
     file.write_text(client)

@@ -196,8 +196,8 @@ class Cluster:
         _write_private(self.kubeconfig, self._kubeconfig("admin"))
 
     def _kubeconfig(self, identity: str) -> str:
-        name, server = self.node.name, f"https://{self.node.address}:{components.API_PORT}"
-        return kubeconfig(self.folder / "pki", name=name, server=server, contexts=[name], identity=identity)
+        server = f"https://{self.node.address}:{components.API_PORT}"
+        return kubeconfig(self.folder / "pki", names=[self.node.name], server=server, identity=identity)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         environment = {
