@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo down status check lint unit test env
+.PHONY: demo down status check lint unit test bench env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -29,6 +29,11 @@ unit: .venv/ready
 
 test: check
 	$(PYTHON) -m pytest -m cluster
+
+# BENCH='--clusters 5 --clusters 20 --runs 1' measures less.
+bench: .venv/ready
+	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
+		$(PYTHON) -m local bench $(BENCH)
 
 env: .venv/ready
 

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict, cast
@@ -56,11 +57,15 @@ class Gateway(pulumi.ComponentResource):
         cluster, callers = args["cluster"], args["callers"]
         self._callers = callers
         child = pulumi.ResourceOptions(parent=self)
-        accounts = [Account(caller.edge, caller.bcrypt_hash) for caller in callers]
+
+        def config(hashes: Sequence[str]) -> str:
+            accounts = [Account(caller.edge, each) for caller, each in zip(callers, hashes, strict=True)]
+            return json.dumps(caddy_config(accounts), sort_keys=True)
+
         htpasswd = [pulumi.Output.concat(caller.username, ":", caller.bcrypt_hash, "\n") for caller in callers]
         data = {
             ACCOUNTS_KEY: pulumi.Output.concat(*htpasswd),
-            CONFIG_KEY: pulumi.Output.json_dumps(caddy_config(accounts), sort_keys=True),
+            CONFIG_KEY: pulumi.Output.all(*(caller.bcrypt_hash for caller in callers)).apply(config),
         }
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
         service = create(f"{name}-service", manifests.gateway_service(cluster), child)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pulumi
 
+from fleet.budgets import budget_summary
 from fleet.compiler import compile_page
 from fleet.errors import FleetError
 from fleet.kubeconfig import read_kubeconfigs
@@ -14,11 +15,16 @@ from fleet.plan import Plan
 
 
 def read_plan(config: pulumi.Config) -> Plan:
-    """The plan of the page under key `fleet`; raises RunError with every mistake of the page."""
+    """The plan of the page under key `fleet`; raises RunError with every mistake of the page.
+
+    Says its warnings, and in a preview how its series budgets stand.
+    """
     with _told_plainly():
         plan = compile_page(read_page(config.get_object("fleet")))
     for warning in plan.warnings:
         pulumi.log.warn(warning)
+    if pulumi.runtime.is_dry_run() and (summary := budget_summary(plan)):
+        pulumi.log.info(summary)
     return plan
 
 

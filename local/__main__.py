@@ -1,11 +1,13 @@
-"""`python -m local`: the local fleet, what `make demo`, `make down` and `make status` run."""
+"""`python -m local`: the local fleet, what `make demo`, `make down` and `make bench` run."""
 
 import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from fleet.errors import FleetError
 from local import leftovers
@@ -41,6 +43,20 @@ def down() -> None:
     LocalFleet(LOCAL, LOCAL).down()
     if LOCAL.exists():
         shutil.rmtree(LOCAL)
+
+
+@app.command()
+def bench(
+    sizes: Annotated[list[int] | None, typer.Option("--clusters", min=3, help="How many; may be repeated.")] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Previews of each kind, of which the quickest counts.")] = 3,
+) -> None:
+    """Measure the time and memory that `pulumi preview` takes of 5, 20 and 60 clusters."""
+    from local.bench import SIZES, cost_table  # noqa: PLC0415 (as above)
+    from local.bench import bench as run  # noqa: PLC0415 (as above)
+
+    _resolve_chart()
+    costs = run(sizes or SIZES, runs)
+    Console(width=None if sys.stdout.isatty() else 200).print(cost_table(costs))
 
 
 def _resolve_chart() -> None:

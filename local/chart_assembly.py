@@ -7,10 +7,18 @@ kept here.
 import shutil
 from pathlib import Path
 
+from local import golang
+from local.environment import CHECKOUT
 from local.errors import LocalError
 from local.golang import Go
 
 OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+
+
+def small_chart(out: Path) -> None:
+    """Make `out` the complete small chart of this checkout; raises LocalError."""
+    crds = operator_crds(golang.find(), CHECKOUT / "local" / "tools" / "operator")
+    assemble(CHECKOUT / "local" / "chart", crds, out)
 
 
 def operator_crds(go: Go, tool: Path) -> Path:

@@ -4,7 +4,6 @@ The folder: `pki/`, `config/`, `log/COMPONENT.log`, `lib/` (/var/lib inside) and
 """
 
 import asyncio
-import base64
 import contextlib
 import json
 import os
@@ -24,6 +23,7 @@ import yaml
 from local import cgroups, components, leftovers, network, pki
 from local import init as node_init
 from local.errors import LocalError
+from local.kubeconfig import kubeconfig
 from local.progress import Step, step
 
 START_SECONDS = 180.0
@@ -196,38 +196,8 @@ class Cluster:
         _write_private(self.kubeconfig, self._kubeconfig("admin"))
 
     def _kubeconfig(self, identity: str) -> str:
-        folder = self.folder / "pki"
-
-        def encoded(file: str) -> str:
-            return base64.b64encode((folder / file).read_bytes()).decode()
-
-        name = self.node.name
-        return _dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [
-                    {
-                        "name": name,
-                        "cluster": {
-                            "server": f"https://{self.node.address}:{components.API_PORT}",
-                            "certificate-authority-data": encoded("ca.crt"),
-                        },
-                    }
-                ],
-                "users": [
-                    {
-                        "name": f"{name}-{identity}",
-                        "user": {
-                            "client-certificate-data": encoded(f"{identity}.crt"),
-                            "client-key-data": encoded(f"{identity}.key"),
-                        },
-                    }
-                ],
-                "contexts": [{"name": name, "context": {"cluster": name, "user": f"{name}-{identity}"}}],
-                "current-context": name,
-            }
-        )
+        server = f"https://{self.node.address}:{components.API_PORT}"
+        return kubeconfig(self.folder / "pki", names=[self.node.name], server=server, identity=identity)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         environment = {

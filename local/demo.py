@@ -19,7 +19,7 @@ from fleet.outputs import query_path
 from fleet.plan import Plan
 from fleet.status import EdgeStatus
 from fleet.tables import status_table
-from local import chart_assembly, environment, golang, leftovers, network, plugins, stack, toolchain
+from local import chart_assembly, environment, leftovers, network, plugins, stack, toolchain
 from local.clusters import LocalFleet
 from local.debian import ensure_debian_packages
 from local.environment import CHECKOUT, LOCAL, STACK
@@ -85,7 +85,7 @@ def _enter_environment(plan: Plan, tools: Path, pulumi: Path | None) -> None:
 
     environment.enter(found(standins=None))
     with step("choose the provider plugins"):
-        standins = plugins.standins()
+        standins = plugins.standins(LOCAL / "standins")
     environment.enter(found(standins))
     environment.write(found(standins))
 
@@ -94,8 +94,7 @@ def _pack(plan: Plan, tools: Path) -> Mapping[str, Path]:
     """An archive by cluster, with every image that its chart and services ask for."""
     if not os.environ["FLEET_CHART"]:
         with step("assemble the small chart"):
-            crds = chart_assembly.operator_crds(golang.find(), CHECKOUT / "local" / "tools" / "operator")
-            chart_assembly.assemble(CHECKOUT / "local" / "chart", crds, LOCAL / "chart")
+            chart_assembly.small_chart(LOCAL / "chart")
     with step("render the chart for every cluster"):
         references = image_references(plan, toolchain.version("kubectl"))
     return {name: archive({*references[name], *_WORKLOAD_IMAGES}, tools) for name in plan.clusters}

@@ -39,9 +39,15 @@ def kubeconfig(cluster: str) -> Path:
 
 def enter(found: Mapping[str, str]) -> None:
     """Gives the variables to this process and to all that it starts."""
-    path = found["PATH"].replace("$PATH", os.environ.get("PATH", ""))
-    os.environ.update({**found, "PATH": path})
+    os.environ.update(inside(found))
     os.environ.pop(_PASSPHRASE, None)
+
+
+def inside(found: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process with the variables in it."""
+    path = found["PATH"].replace("$PATH", os.environ.get("PATH", ""))
+    others = {name: value for name, value in os.environ.items() if name != _PASSPHRASE}
+    return {**others, **found, "PATH": path}
 
 
 def write(found: Mapping[str, str]) -> None:

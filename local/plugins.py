@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter
 
-from local.environment import CHECKOUT, LOCAL
+from local.environment import CHECKOUT
 from local.errors import LocalError
 from local.progress import say
 
@@ -23,9 +23,8 @@ class _Installed(BaseModel):
     version: str | None = None
 
 
-def standins() -> Path | None:
-    """A folder for the end of PATH with the stand-ins that are needed; None where none is. Says which, and why."""
-    folder = LOCAL / "standins"
+def standins(folder: Path) -> Path | None:
+    """Fill `folder`, for the end of PATH, with the stand-ins that are needed (None where none is), and say why."""
     shutil.rmtree(folder, ignore_errors=True)
     with ThreadPoolExecutor() as pool:
         found = dict(zip(PLUGINS, pool.map(_official, PLUGINS), strict=True))

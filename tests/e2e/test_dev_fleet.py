@@ -9,11 +9,13 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 import yaml
 from kubectl import (
+    PROMETHEUS,
     alerts,
     api,
     by_label,
@@ -332,6 +334,55 @@ def until_status_says(fleet: Fleet, edge: tuple[str, str], expected: str) -> Non
         assert {other: fault for other, fault in found.items() if other != edge and fault} == {}
 
     eventually(said, within=120, every=1)
+
+
+def try_match(fleet: Fleet, cluster: str, match: str) -> tuple[int, str, str]:
+    done = fleet.run("python", "-m", "fleet", "try-match", "--stack=dev", cluster, match)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("match", ['kube_pod_info{namespace="demo"}', '{__name__=~"kube_.+_info"}'])
+def test_try_match_tells_what_the_leaf_itself_serves(fleet: Fleet, dev: Plan, match: str) -> None:
+    def agrees() -> None:
+        counted = len(query("eu-1", match))
+        served = kubectl("eu-1", "get", "--raw", f"{PROMETHEUS}/federate?{urlencode({'match[]': match})}")
+        assert counted > 0
+        (edge,) = dev.federations_of("eu-1")
+        # The values are ones, so that two answers are of one length.
+        status, said, complained = try_match(fleet, "eu-1", match)
+        assert (status, complained) == (0, "")
+        total = f"{edge.estimate} expected + {counted} = {edge.estimate + counted}"
+        assert said.splitlines() == [
+            f"eu-1 serves {counted} series for it, {len(served.encode())} bytes per scrape",
+            f"eu-1 → eu: {total}, within its budget of {edge.budget}",
+        ]
+
+    eventually(agrees, within=30)
+
+
+def test_try_match_of_a_regional_asks_for_what_it_has_recorded(fleet: Fleet) -> None:
+    match = '{__name__=~"region:.*"}'
+    status, said, _ = try_match(fleet, "eu", match)
+    assert status == 0
+    assert said.startswith(f"eu serves {len(query('eu', match))} series for it, ")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "match", "said"),
+    [
+        ("eu-7", "kube_pod_info", "CLUSTER: there is no cluster 'eu-7'"),
+        ("shop-1", "kube_pod_info", "CLUSTER: shop-1 is an edge: its agent answers no queries"),
+        ("eu-1", "kube_pod_info{", "MATCH: "),
+    ],
+)
+def test_try_match_refuses_a_question_without_sense_in_one_message(
+    fleet: Fleet, cluster: str, match: str, said: str
+) -> None:
+    status, printed, complained = try_match(fleet, cluster, match)
+    assert (status, printed) == (1, "")
+    assert complained.startswith(said)
+    assert len(re.findall(r"^\S+: ", complained, re.MULTILINE)) == 1
+    assert "Traceback" not in complained
 
 
 def test_status_is_content_with_a_healthy_fleet(fleet: Fleet) -> None:

@@ -18,7 +18,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     pulumi(folder, installed="[]", install=1)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    monkeypatch.setattr(plugins, "LOCAL", tmp_path / ".local")
     return folder
 
 
@@ -34,8 +33,12 @@ def program(folder: Path, name: str, script: str = "#!/bin/sh\n") -> None:
     (folder / name).chmod(0o755)
 
 
+def in_use() -> Path:
+    return Path(os.environ["PATH"].split(":")[0]).parent / "standins"
+
+
 def standins() -> list[str]:
-    folder = plugins.standins()
+    folder = plugins.standins(in_use())
     return sorted(path.name for path in folder.iterdir()) if folder else []
 
 
@@ -66,5 +69,5 @@ def test_a_stand_in_that_is_no_longer_needed_leaves_path(machine: Path) -> None:
     assert len(standins()) == len(plugins.PLUGINS)
     for name in plugins.PLUGINS:
         program(machine, f"pulumi-resource-{name}")
-    assert plugins.standins() is None
-    assert not (Path(os.environ["PATH"].split(":")[0]).parent / ".local" / "standins").exists()
+    assert plugins.standins(in_use()) is None
+    assert not in_use().exists()

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_server import ApiServer, api_server
 from pulumi_project import Project
+
+from local.api_server import ApiServer, api_server, controllers
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -16,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with api_server(tmp_path_factory.mktemp("cluster")) as running:
+    with api_server(tmp_path_factory.mktemp("cluster")) as running, controllers(running):
         yield running
 
 

@@ -6,9 +6,8 @@ import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-from api_server import ApiServer, make_pair
+from local.api_server import ApiServer
 
 NAME = "fake-node"
 LAST_WORDS = "cannot open the lock file: read-only file system"
@@ -27,14 +26,10 @@ class Logs(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def fake_node(cluster: ApiServer, folder: Path) -> Iterator[None]:
+def fake_node(cluster: ApiServer) -> Iterator[None]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Logs)
-    authority = make_pair("kubelet-ca")
-    pair = make_pair("kubelet", issuer=authority)
-    file = folder / "kubelet.pem"
-    file.write_bytes(pair.certificate_pem + pair.key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
+    context.load_cert_chain(cluster.pki / "kubelet-server.crt", cluster.pki / "kubelet-server.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}}

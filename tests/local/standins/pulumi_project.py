@@ -13,8 +13,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 import yaml
-from api_server import ApiServer
 from pulumi import automation
+
+from local.api_server import ApiServer
 
 ROOT = Path(__file__).parents[3]
 PLUGINS = ROOT / "local" / "standins" / "bin"

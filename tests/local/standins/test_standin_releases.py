@@ -152,12 +152,10 @@ def test_a_secret_value_stays_out_of_state_output_and_command_lines(project: Pro
     project.destroy()
 
 
-def test_a_failing_release_says_why_stays_in_state_and_is_mended_by_the_next_up(
-    project: Project, chart: Path, tmp_path: Path
-) -> None:
+def test_a_failing_release_says_why_stays_in_state_and_is_mended_by_the_next_up(project: Project, chart: Path) -> None:
     values: dict[str, object] = {"replicas": 1}
     program = release("failing", chart, values=values, timeout=12)
-    with fake_node(project.cluster, tmp_path):
+    with fake_node(project.cluster):
         running = project.start(program)
         running.until(lambda: "0/1 pods available" in project.output, "helm to wait")
         pod = project.cluster.kubectl("get", "pod", "-n", "failing", "-o", "name").strip().removeprefix("pod/")

@@ -1,0 +1,137 @@
+"""Stack prod as a company would preview it: with the policy pack, on Kubernetes that has never heard of it.
+
+Its twelve contexts lead to one real API server: a preview asks only what it would make of each object.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from fleet.compiler import compile_page
+from fleet.names import PAGE_KEY, Tier
+from fleet.page import read_stack
+from fleet.plan import Plan
+from local.api_server import ApiServer, api_server
+from local.environment import CHECKOUT
+from local.trial import Trial, prepare
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+STACK = "prod"
+CORE = "kubernetes:core/v1"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return compile_page(read_stack(STACK, CHECKOUT, {}))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def trial(server: ApiServer, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    made = prepare(tmp_path_factory.mktemp("trial"), server, [*plan.clusters])
+    made.init(STACK)
+    return made
+
+
+@pytest.fixture(scope="module")
+def preview(trial: Trial) -> str:
+    done = trial.preview(STACK, "--policy-pack", "policies")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def created(preview: str) -> set[tuple[str, str]]:
+    """(type, name) of every resource that would be made."""
+    return set(re.findall(r"^ \+  (\S+) (\S+) create", preview, re.MULTILINE))
+
+
+def test_every_cluster_would_get_its_provider_and_its_release(preview: str, plan: Plan) -> None:
+    made = created(preview)
+    for kind, suffix in (("pulumi:providers:kubernetes", ""), (RELEASE, "-release")):
+        assert {name for each, name in made if each == kind} == {f"{name}{suffix}" for name in plan.clusters}
+
+
+def test_every_cluster_that_is_called_would_get_its_gateway(preview: str, plan: Plan) -> None:
+    called = {cluster.name for cluster in plan.clusters.values() if cluster.gateway is not None}
+    assert len(called) == len(plan.clusters) - len([*plan.tier(Tier.EDGE)])
+    made = created(preview)
+    for kind, suffix in ((f"{CORE}:Secret", "accounts"), (f"{CORE}:Service", "service")):
+        names = {name for each, name in made if each == kind and name.endswith(f"-{suffix}")}
+        assert names == {f"{name}-gateway-{suffix}" for name in called}
+
+
+def test_every_edge_would_get_a_credential_that_its_caller_holds(preview: str, plan: Plan) -> None:
+    made = created(preview)
+    for kind in ("prometheus-fleet:index:Credential", "random:index:RandomPassword"):
+        assert {name for each, name in made if each == kind} == {edge.id for edge in plan.edges}
+    holders = {edge.parent: "federation" for edge in plan.federation}
+    holders |= {edge.sender: "remote-write" for edge in plan.remote_write}
+    assert {(f"{CORE}:Secret", f"{name}-{way}-credentials") for name, way in holders.items()} <= made
+
+
+def test_the_preview_shows_the_edges_nearest_to_their_budget(preview: str, plan: Plan) -> None:
+    nearest = max(plan.federation, key=lambda edge: edge.estimate / edge.budget)
+    assert f"series budgets: {len(plan.federation)} federation edges, " in preview
+    share = round(100 * nearest.estimate / nearest.budget)
+    shown = rf"{nearest.child} → {nearest.parent} +{nearest.estimate} of {nearest.budget} +{share} %"
+    assert re.search(shown, preview), preview
+
+
+def test_the_preview_shows_no_password_and_no_key(preview: str) -> None:
+    assert "PRIVATE KEY" not in preview
+    assert "$2" not in preview
+    assert "client-key-data" not in preview
+
+
+@pytest.mark.usefixtures("preview")
+def test_the_preview_asked_the_api_server_of_every_cluster(server: ApiServer, plan: Plan) -> None:
+    """Where none answers, a preview goes on with what the page says alone."""
+    answered = 0
+    for line in server.kubectl("get", "--raw", "/metrics").splitlines():
+        if line.startswith("apiserver_request_total{") and all(
+            label in line for label in ('dry_run="All"', 'resource="namespaces"', 'code="201"')
+        ):
+            answered += int(line.rpartition(" ")[2])
+    assert answered >= len(plan.clusters)
+
+
+def test_the_policy_pack_judged_everything(preview: str) -> None:
+    assert "✅ prometheus-fleet@" in preview
+    # What a policy could not judge, as with values that are not known yet, would be an advisory.
+    assert "Policy Violations" not in preview
+
+
+def test_a_page_value_that_renames_federated_labels_is_refused_in_the_preview(trial: Trial) -> None:
+    monitor = {"name": "another-fleet", "endpoints": [{"port": "web", "path": "/federate"}]}
+    refused = with_values(trial, {"prometheus": {"additionalServiceMonitors": [monitor]}})
+    assert refused.returncode != 0
+    assert "❌ prometheus-fleet@" in refused.stdout
+    assert (
+        "values.prometheus.additionalServiceMonitors.0.endpoints.0: "
+        "job 'values/prometheus/additionalServiceMonitors/0/endpoints/0' scrapes /federate without honorLabels"
+    ) in refused.stdout
+    judged = set(re.findall(rf"\({RELEASE}: (\S+)-release\)", refused.stdout))
+    assert judged == {"eu-1"}
+
+
+def with_values(trial: Trial, values: dict[str, Any]) -> Any:
+    """The preview with these chart values on the page of one leaf."""
+    file = trial.tree / f"Pulumi.{STACK}.yaml"
+    before = file.read_text()
+    document = yaml.safe_load(before)
+    document["config"][PAGE_KEY]["clusters"]["eu-1"]["values"] = values
+    file.write_text(yaml.safe_dump(document))
+    try:
+        return trial.preview(STACK, "--policy-pack", "policies")
+    finally:
+        file.write_text(before)
