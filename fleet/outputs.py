@@ -12,7 +12,7 @@ _SEND_DELAY = timedelta(seconds=5)  # batchSendDeadline of a remote-write queue
 
 
 def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, object]:
-    """`gateway_urls` by cluster name; Outputs in the program."""
+    """`gateway_urls` by cluster name; Outputs in the program. An edge belongs to the stack of its upper end."""
     return {
         "clusters": {
             cluster.name: _cluster(cluster, gateway_urls.get(cluster.name)) for cluster in plan.clusters.values()
@@ -27,11 +27,12 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 "budget": edge.budget,
                 "estimate": edge.estimate,
                 "sample_limit": edge.sample_limit,
-                "metrics": list(_records(plan.clusters[edge.child])),
+                "metrics": list(_records(plan.cluster(edge.child))),
                 "labels": dict(edge.labels),
-                "fresh_within": _fresh_within(edge.interval, plan.clusters[edge.child]),
+                "fresh_within": _fresh_within(edge.interval, plan.cluster(edge.child)),
             }
             for edge in plan.federation
+            if edge.parent in plan.clusters
         ],
         "remote_write": [
             {
@@ -39,9 +40,10 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 "receiver": edge.receiver,
                 "metrics": list(edge.keep),
                 "labels": dict(edge.labels),
-                "fresh_within": _fresh_within(_SEND_DELAY, plan.clusters[edge.sender]),
+                "fresh_within": _fresh_within(_SEND_DELAY, plan.cluster(edge.sender)),
             }
             for edge in plan.remote_write
+            if edge.receiver in plan.clusters
         ],
         "queries": {
             cluster.name: query_path(cluster.namespace)

@@ -1,7 +1,7 @@
 """The plan: clusters and the typed edges between them. Every later decision reads the plan alone."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -70,6 +70,14 @@ class FederationEdge:
         return self.child
 
     @property
+    def lower(self) -> str:
+        return self.child
+
+    @property
+    def upper(self) -> str:
+        return self.parent
+
+    @property
     def id(self) -> str:
         return f"{self.parent}-federates-{self.child}"
 
@@ -95,6 +103,14 @@ class RemoteWriteEdge:
 
     @property
     def callee(self) -> str:
+        return self.receiver
+
+    @property
+    def lower(self) -> str:
+        return self.sender
+
+    @property
+    def upper(self) -> str:
         return self.receiver
 
     @property
@@ -154,6 +170,26 @@ class Plan:
     remote_write: tuple[RemoteWriteEdge, ...]
     warnings: tuple[str, ...]
     """What is no mistake and yet worth a look."""
+    stacks: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Which stack deploys each cluster of the fleet; empty where one deploys them all."""
+    outside: Mapping[str, ClusterPlan] = field(default_factory=dict[str, ClusterPlan])
+    """Of a part: what other stacks deploy at the far ends of its edges."""
+
+    def part(self, stack: str) -> "Plan":
+        """What `stack` deploys, with every edge that begins or ends there."""
+        own = {name: cluster for name, cluster in self.clusters.items() if self.stacks.get(name, stack) == stack}
+
+        def touched(edge: Edge) -> bool:
+            return edge.caller in own or edge.callee in own
+
+        federation, remote_write = tuple(filter(touched, self.federation)), tuple(filter(touched, self.remote_write))
+        ends = [end for edge in (*federation, *remote_write) for end in (edge.lower, edge.upper) if end not in own]
+        outside = {name: self.clusters[name] for name in ends}
+        return replace(self, clusters=own, federation=federation, remote_write=remote_write, outside=outside)
+
+    def cluster(self, name: str) -> ClusterPlan:
+        """An end of an edge, whichever stack deploys it."""
+        return self.clusters[name] if name in self.clusters else self.outside[name]
 
     @property
     def edges(self) -> tuple[Edge, ...]:

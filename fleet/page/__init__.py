@@ -15,6 +15,7 @@ from fleet.page.model import (
     Storage,
 )
 from fleet.page.reading import read_page, read_stack
+from fleet.page.stacks import FleetPage, read_fleet, whole_fleet
 
 __all__ = [
     "Chart",
@@ -22,6 +23,7 @@ __all__ = [
     "Destination",
     "Expected",
     "ExtraMatch",
+    "FleetPage",
     "Gateway",
     "Intervals",
     "Page",
@@ -29,6 +31,8 @@ __all__ = [
     "Resources",
     "Settings",
     "Storage",
+    "read_fleet",
     "read_page",
     "read_stack",
+    "whole_fleet",
 ]

@@ -11,7 +11,18 @@ from pydantic_core import PydanticCustomError
 from fleet import versions
 from fleet.duration import Duration
 from fleet.names import Tier
-from fleet.page.fields import Host, LabelName, LabelValue, MetricName, Name, Names, SecretKey, SecretName, Url
+from fleet.page.fields import (
+    Host,
+    LabelName,
+    LabelValue,
+    MetricName,
+    Name,
+    Names,
+    SecretKey,
+    SecretName,
+    StackName,
+    Url,
+)
 from fleet.quantity import Quantity
 
 
@@ -241,6 +252,10 @@ _BELONGS = (
 
 
 class Page(_Strict):
+    parent_stack: StackName | None = Field(default=None, examples=["global"])
+    """The stack whose page has the global cluster and all settings of the fleet. This one then names clusters alone."""
+    child_stacks: tuple[StackName, ...] = Field(default=(), examples=[["eu", "us"]])
+    """Stacks that deploy further clusters of this fleet. Their pages lie beside this one, and name it."""
     chart: Chart = Chart(version=versions.CHART)
     namespace: Name = "monitoring"
     intervals: Intervals = Intervals()
@@ -261,3 +276,14 @@ class Page(_Strict):
         min_length=1,
         examples=[{"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}],
     )
+
+    @model_validator(mode="after")
+    def _of_one_fleet(self) -> Self:
+        beside = self.model_fields_set - {"parent_stack", "clusters"}
+        if self.parent_stack is None or not beside:
+            return self
+        name = to_camel(next(field for field in type(self).model_fields if field in beside).rstrip("_"))
+        if name == "childStacks":
+            raise wrong(name, f"this stack is below {self.parent_stack}, and no stack is below it")
+        message = f"the settings of the fleet stand on the page of its parentStack: Pulumi.{self.parent_stack}.yaml"
+        raise wrong(name, message)

@@ -45,7 +45,7 @@ clusters.hub.teir: unknown key; did you mean tier?
     "a key that is none": (
         "colour: red\nclusters: {hub: {tier: global}}",
         (
-            "colour: unknown key; known here: chart, namespace, intervals, gateway, regions, tiers, expect, keep, "
+            "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, regions, tiers, expect, keep, "
             "federate, destinations, values, clusters"
         ),
     ),
