@@ -39,7 +39,7 @@ _KEYS = frozenset(field.alias or name for name, field in Page.model_fields.items
 
 
 def read_fleet(stack: str, root: Path, environ: Mapping[str, str] = os.environ) -> FleetPage:
-    """The fleet of which `Pulumi.STACK.yaml` in `root`, Pulumi.yaml's folder, is the page or a part. Raises FleetError."""
+    """The fleet whose page, or a part of it, `Pulumi.STACK.yaml` in `root` is. Raises FleetError."""
     return whole_fleet(stack, read_stack(stack, root, environ), root, environ)
 
 

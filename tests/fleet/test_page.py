@@ -45,8 +45,8 @@ clusters.hub.teir: unknown key; did you mean tier?
     "a key that is none": (
         "colour: red\nclusters: {hub: {tier: global}}",
         (
-            "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, regions, tiers, expect, keep, "
-            "federate, destinations, values, clusters"
+            "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, regions, "
+            "tiers, expect, keep, federate, destinations, values, clusters"
         ),
     ),
     "a key in the wrong place": (
