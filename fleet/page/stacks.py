@@ -62,8 +62,8 @@ def whole_fleet(stack: str, page: Page, root: Path = Path(), environ: Mapping[st
     for name, each in pages.items():
         _refuse(stack, name, [*_child_problems(name, each, parent), *_name_problems(name, pages)])
     clusters = {name: cluster for each in pages.values() for name, cluster in each.clusters.items()}
-    stacks = {name: stack for stack, each in pages.items() for name in each.clusters}
-    return FleetPage(above.model_copy(update={"clusters": clusters}), stack, parent, stacks)
+    homes = {name: home for home, each in pages.items() for name in each.clusters}
+    return FleetPage(above.model_copy(update={"clusters": clusters}), stack, parent, homes)
 
 
 def _own_problems(stack: str, page: Page, above: Page) -> Iterator[Problem]:

@@ -218,3 +218,15 @@ def test_a_stack_that_lacks_an_edge_is_named_with_what_is_missing(
         f"stack us has no output {missing}, which joins us to hub",
         "Stacks below are deployed before the one above: `pulumi up --stack us` first.",
     ]
+
+
+def test_a_secret_that_cannot_be_decrypted_is_no_password(
+    deployed: Mapping[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elided = {**deployed["us"], "credentials": {"hub-federates-us": {"password": {}}}}
+    with pytest.raises(pulumi.RunError) as refusal:
+        up("global", {**deployed, "us": elided}, monkeypatch)
+    assert str(refusal.value).splitlines() == [
+        "stack us's output credentials.hub-federates-us.password cannot be decrypted here",
+        "Stacks of one fleet have the same passphrase, or secrets providers that all of them may use.",
+    ]

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +319,13 @@ def test_a_broken_file_of_another_stack_is_named(folder: Path) -> None:
     (problem,) = problems("eu", folder)
     assert problem.path == "Pulumi.us.yaml"
     assert problem.message.startswith("is not valid YAML in line")
+
+
+def test_the_pages_of_the_documentation_are_a_fleet(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "stacks.md").read_text()
+    pages = dict(re.findall(r"^```yaml\n# (Pulumi\.\w+\.yaml):(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    assert list(pages) == ["Pulumi.global.yaml", "Pulumi.eu.yaml"]
+    pages["Pulumi.us.yaml"] = re.sub(r"\beu\b", "us", pages["Pulumi.eu.yaml"])
+    for file, page in pages.items():
+        (tmp_path / file).write_text(f"#{page}")
+    assert len(planned("eu", tmp_path).edges) == 4
