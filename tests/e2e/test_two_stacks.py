@@ -36,7 +36,7 @@ EU = {
 }
 TOP = {"hub": {"tier": "global"}}
 NAMES = (*EU, *TOP)
-PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "fleet", "rules")
+PROGRAM = ("Pulumi.yaml", "Pulumi.README.md", "__main__.py", "components", "fleet", "rules")
 ARRIVES = 120
 """Seconds after `pulumi up`: pods start, scrape, record and are scraped, each after the other."""
 
