@@ -5,6 +5,7 @@ from pathlib import Path
 import pulumi
 
 from components import (
+    ChildStacks,
     Credential,
     EdgeAgent,
     Gateway,
@@ -12,9 +13,11 @@ from components import (
     LeafCluster,
     RegionalAggregator,
     cluster_provider,
+    exported_credentials,
     kubeconfigs,
     monitoring_namespace,
     read_plan,
+    receivers_above,
 )
 from fleet.alerts import alert_groups
 from fleet.dashboards import dashboards
@@ -24,6 +27,7 @@ from fleet.topology import mermaid
 
 config = pulumi.Config(PROJECT)
 plan = read_plan(config)
+below = ChildStacks(plan)
 providers = {
     name: cluster_provider(plan.clusters[name], kubeconfig) for name, kubeconfig in kubeconfigs(plan, config).items()
 }
@@ -31,7 +35,8 @@ namespaces = {name: monitoring_namespace(cluster, providers[name]) for name, clu
 # In the cluster's namespace: after it on the way up, before it on the way down, on its provider.
 inside = {name: pulumi.ResourceOptions(parent=namespace) for name, namespace in namespaces.items()}
 
-credentials = {edge.id: Credential(edge) for edge in plan.edges}
+# Of an edge between two stacks, the one below makes the credential: it is deployed first.
+credentials = {edge.id: below.credentials.get(edge.id) or Credential(edge) for edge in plan.edges}
 gateways = {
     name: Gateway(
         f"{name}-gateway",
@@ -42,6 +47,7 @@ gateways = {
     if cluster.gateway is not None
 }
 written = {each.edge.id: each for gateway in gateways.values() for each in gateway.remote_write_receivers}
+written |= {each.edge.id: each for each in receivers_above(plan, credentials)}
 receivers = {name: [written[edge.id] for edge in plan.written_by(name)] for name in plan.clusters}
 
 leaves = [
@@ -52,7 +58,7 @@ leaves = [
     )
     for each in plan.tier(Tier.LEAF)
 ]
-federated = {target.edge.id: target for leaf in leaves for target in leaf.federation_targets}
+federated = {target.edge.id: target for each in (below, *leaves) for target in each.federation_targets}
 regions = [
     RegionalAggregator(
         each.name,
@@ -84,3 +90,5 @@ for each in plan.tier(Tier.EDGE):
 pulumi.export("fleet", fleet_output(plan, {name: gateway.url for name, gateway in gateways.items()}))
 pulumi.export("topology", mermaid(plan))
 pulumi.export("readme", Path(__file__).with_name("Pulumi.README.md").read_text())
+if exported := exported_credentials(plan, credentials):
+    pulumi.export("credentials", exported)

@@ -1,8 +1,9 @@
 """The fleet as resources. These only create what `fleet/` decided."""
 
-from components.credential import Credential
+from components.child_stacks import ChildStacks
+from components.credential import Credential, exported_credentials
 from components.edge_agent import EdgeAgent, EdgeAgentArgs
-from components.gateway import FederationTarget, Gateway, GatewayArgs, RemoteWriteReceiver
+from components.gateway import FederationTarget, Gateway, GatewayArgs, RemoteWriteReceiver, receivers_above
 from components.global_prometheus import GlobalPrometheus, GlobalPrometheusArgs
 from components.leaf_cluster import LeafCluster, LeafClusterArgs
 from components.objects import monitoring_namespace
@@ -11,6 +12,7 @@ from components.regional_aggregator import RegionalAggregator, RegionalAggregato
 from components.stack_config import kubeconfigs, read_plan
 
 __all__ = [
+    "ChildStacks",
     "Credential",
     "EdgeAgent",
     "EdgeAgentArgs",
@@ -25,7 +27,9 @@ __all__ = [
     "RegionalAggregatorArgs",
     "RemoteWriteReceiver",
     "cluster_provider",
+    "exported_credentials",
     "kubeconfigs",
     "monitoring_namespace",
     "read_plan",
+    "receivers_above",
 ]

@@ -1,7 +1,13 @@
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
 import pulumi
 import pulumi_random
 
-from fleet.plan import Discovery, Edge
+from fleet.plan import Discovery, Edge, FederationEdge, Plan
+
+Needed = Literal["password", "bcrypt_hash"]
 
 
 class Credential(pulumi.ComponentResource):
@@ -27,3 +33,44 @@ class Credential(pulumi.ComponentResource):
         self.password = pulumi.Output.secret(generated.result)
         self.bcrypt_hash = pulumi.Output.secret(generated.bcrypt_hash)
         self.register_outputs({"username": self.username})
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencedCredential:
+    """A credential that the stack of the edge's lower end has made; it has the part that is `needed_above`."""
+
+    edge: Edge
+    read: Callable[[Needed], pulumi.Output[str]]
+
+    @property
+    def username(self) -> str:
+        return self.edge.caller
+
+    @property
+    def password(self) -> pulumi.Output[str]:
+        return self.read("password")
+
+    @property
+    def bcrypt_hash(self) -> pulumi.Output[str]:
+        return self.read("bcrypt_hash")
+
+
+EdgeCredential = Credential | ReferencedCredential
+
+
+def needed_above(edge: Edge) -> Needed:
+    """What the upper end of an edge needs: a parent calls, and a receiver is called."""
+    return "password" if isinstance(edge, FederationEdge) else "bcrypt_hash"
+
+
+def exported_credentials(
+    plan: Plan, credentials: Mapping[str, EdgeCredential]
+) -> dict[str, dict[Needed, pulumi.Output[str]]]:
+    """By edge, of those that end in the stack above: what has to be known there."""
+
+    def exported(edge: Edge) -> dict[Needed, pulumi.Output[str]]:
+        needed = needed_above(edge)
+        credential = credentials[edge.id]
+        return {needed: credential.password if needed == "password" else credential.bcrypt_hash}
+
+    return {edge.id: exported(edge) for edge in plan.edges if edge.upper in plan.outside}

@@ -1,16 +1,16 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.credential import Credential
+from components.credential import EdgeCredential
 from components.objects import create
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Account, caddy_config
-from fleet.plan import ClusterPlan, FederationEdge, GatewayPlan, RemoteWriteEdge
+from fleet.plan import ClusterPlan, FederationEdge, GatewayPlan, Plan, RemoteWriteEdge
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class FederationTarget:
     edge: FederationEdge
     address: pulumi.Output[str]
     """`host:port` of the child's gateway."""
-    credentials: Credential
+    credentials: EdgeCredential
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class RemoteWriteReceiver:
 
     edge: RemoteWriteEdge
     url: pulumi.Output[str]
-    credentials: Credential
+    credentials: EdgeCredential
 
 
 class GatewayArgs(TypedDict):
     cluster: ClusterPlan
     """The cluster whose Prometheus is reached through this gateway."""
-    callers: Sequence[Credential]
+    callers: Sequence[EdgeCredential]
     """Credentials of the edges that call it."""
 
 
@@ -93,6 +93,17 @@ class Gateway(pulumi.ComponentResource):
             for caller in self._callers
             if isinstance(caller.edge, RemoteWriteEdge)
         )
+
+
+def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tuple[RemoteWriteReceiver, ...]:
+    """Receivers that another stack deploys, which is deployed later: their addresses stand on the page."""
+
+    def url(edge: RemoteWriteEdge) -> pulumi.Output[str]:
+        gateway = cast("GatewayPlan", plan.outside[edge.receiver].gateway)
+        return pulumi.Output.from_input(f"{gateway.scheme}://{gateway.host}:{gateway.port}/api/v1/write")
+
+    above = (edge for edge in plan.remote_write if edge.receiver in plan.outside)
+    return tuple(RemoteWriteReceiver(edge, url(edge), credentials[edge.id]) for edge in above)
 
 
 def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:

@@ -6,21 +6,22 @@ from contextlib import contextmanager
 import pulumi
 
 from fleet.budgets import budget_summary
-from fleet.compiler import compile_page
+from fleet.compiler import compile_fleet
 from fleet.errors import FleetError
 from fleet.kubeconfig import read_kubeconfigs
 from fleet.names import PAGE_KEY
-from fleet.page import read_page
+from fleet.page import read_page, whole_fleet
 from fleet.plan import Plan
 
 
 def read_plan(config: pulumi.Config) -> Plan:
-    """The plan of the page under key `fleet`; raises RunError with every mistake of the page.
+    """What this stack deploys of the fleet under key `fleet`; raises RunError with every mistake of its pages.
 
     Says its warnings, and in a preview how its series budgets stand.
     """
     with _told_plainly():
-        plan = compile_page(read_page(config.get_object("fleet")))
+        stack = pulumi.get_stack()
+        plan = compile_fleet(whole_fleet(stack, read_page(config.get_object("fleet")))).part(stack)
     for warning in plan.warnings:
         pulumi.log.warn(warning)
     if pulumi.runtime.is_dry_run() and (summary := budget_summary(plan)):

@@ -15,11 +15,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fleet.compiler import compile_page
+from fleet.compiler import compile_fleet
 from fleet.errors import FleetError
 from fleet.explain import explain as explain_metric
 from fleet.maintenance import ended_maintenance, maintenance_lines
-from fleet.page import read_stack
+from fleet.page import read_fleet
 from fleet.page.schema import SCHEMA, schema_text
 from fleet.plan import Plan
 from fleet.price import refuse_unaskable, verdict
@@ -33,7 +33,19 @@ HERE = Path()
 
 
 def _plan(stack: str, root: Path) -> Plan:
-    return compile_page(read_stack(stack, root))
+    """Of the whole fleet, also where the stack deploys a part of it."""
+    return compile_fleet(read_fleet(stack, root))
+
+
+def _part(stack: str, root: Path) -> Plan:
+    return _plan(stack, root).part(stack)
+
+
+def _shown(stack: str, root: Path) -> Plan:
+    """The whole fleet for the stack above all others, its own part for each of those."""
+    fleet = read_fleet(stack, root)
+    plan = compile_fleet(fleet)
+    return plan if stack == fleet.parent else plan.part(stack)
 
 
 @app.command()
@@ -43,7 +55,7 @@ def check(
     output: Annotated[Format, typer.Option("--format", help="How to show the topology.")] = "table",
 ) -> None:
     """Validate a stack's page; print its topology, the budget of every edge, and warnings."""
-    plan, now = _plan(stack, root), datetime.now(UTC)
+    plan, now = _shown(stack, root), datetime.now(UTC)
     if output == "mermaid":
         typer.echo(mermaid(plan), nl=False)
     else:
@@ -64,7 +76,7 @@ def render(
     from fleet.render import render as render_files  # noqa: PLC0415 (see the module's docstring)
     from fleet.render import write  # noqa: PLC0415 (likewise)
 
-    files = render_files(_plan(stack, root))
+    files = render_files(_part(stack, root))
     write(files, out)
     typer.echo(f"{len(files)} files in {out}")
 
@@ -103,7 +115,7 @@ def status(
     from fleet.live import live_statuses, stack_output  # noqa: PLC0415 (see the module's docstring)
     from fleet.tables import status_table  # noqa: PLC0415 (likewise)
 
-    statuses = asyncio.run(live_statuses(_plan(stack, root), stack_output(stack)))
+    statuses = asyncio.run(live_statuses(_part(stack, root), stack_output(stack)))
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in statuses], indent=2))
     else:

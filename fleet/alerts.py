@@ -111,11 +111,11 @@ def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subje
                 known = {"job": edge.job, "child": edge.child, "budget": str(edge.budget), "nearly": str(NEARLY)}
                 yield _Subject(edge.labels, known)
         case "cluster":
-            for each in plan.clusters.values():
+            for each in plan.everywhere.values():
                 if each.tier in {Tier.LEAF, Tier.EDGE}:
                     yield _Subject(_labels(each), {"cluster": each.name, "series": _series(plan, each)})
         case "maintenance":
-            for each in plan.clusters.values():
+            for each in plan.everywhere.values():
                 if (maintenance := each.maintenance) is not None:
                     subject = f"region {each.region}" if each.tier is Tier.REGIONAL else each.name
                     # Prometheus would take braces for a template of its own.

@@ -13,7 +13,7 @@ SEND_DELAY = timedelta(seconds=5)
 
 
 def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, object]:
-    """`gateway_urls` by cluster name; Outputs in the program."""
+    """`gateway_urls` by cluster name; Outputs in the program. An edge belongs to the stack of its upper end."""
     return {
         "clusters": {
             cluster.name: _cluster(cluster, gateway_urls.get(cluster.name)) for cluster in plan.clusters.values()
@@ -22,10 +22,11 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
             {
                 **_federation(edge),
                 "job": edge.job,
-                "metrics": list(_records(plan.clusters[edge.child])),
-                "fresh_within": fresh_within(edge.interval, plan.clusters[edge.child]),
+                "metrics": list(_records(plan.cluster(edge.child))),
+                "fresh_within": fresh_within(edge.interval, plan.cluster(edge.child)),
             }
             for edge in plan.federation
+            if edge.parent in plan.clusters
         ],
         "discovery": [
             {
@@ -47,9 +48,10 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 "receiver": edge.receiver,
                 "metrics": list(edge.keep),
                 "labels": dict(edge.labels),
-                "fresh_within": fresh_within(SEND_DELAY, plan.clusters[edge.sender]),
+                "fresh_within": fresh_within(SEND_DELAY, plan.cluster(edge.sender)),
             }
             for edge in plan.remote_write
+            if edge.receiver in plan.clusters
         ],
         "queries": {
             cluster.name: query_path(cluster.namespace)

@@ -1,7 +1,7 @@
 """The plan: clusters and the typed edges between them. Every later decision reads the plan alone."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -73,6 +73,14 @@ class FederationEdge:
         return self.child
 
     @property
+    def lower(self) -> str:
+        return self.child
+
+    @property
+    def upper(self) -> str:
+        return self.parent
+
+    @property
     def id(self) -> str:
         return f"{self.parent}-federates-{self.child}"
 
@@ -129,6 +137,14 @@ class RemoteWriteEdge:
 
     @property
     def callee(self) -> str:
+        return self.receiver
+
+    @property
+    def lower(self) -> str:
+        return self.sender
+
+    @property
+    def upper(self) -> str:
         return self.receiver
 
     @property
@@ -195,6 +211,30 @@ class Plan:
     """Whether Grafana's dashboards lie beside the global cluster's release."""
     warnings: tuple[str, ...]
     """What is no mistake and yet worth a look."""
+    stacks: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Which stack deploys each cluster of the fleet; empty where one deploys them all."""
+    outside: Mapping[str, ClusterPlan] = field(default_factory=dict[str, ClusterPlan])
+    """Of a part: the clusters that other stacks deploy."""
+
+    def part(self, stack: str) -> "Plan":
+        """What `stack` deploys, with every edge that begins or ends there."""
+        own = {name: cluster for name, cluster in self.clusters.items() if self.stacks.get(name, stack) == stack}
+
+        def touched(edge: Edge) -> bool:
+            return edge.caller in own or edge.callee in own
+
+        federation, remote_write = tuple(filter(touched, self.federation)), tuple(filter(touched, self.remote_write))
+        outside = {name: cluster for name, cluster in self.clusters.items() if name not in own}
+        return replace(self, clusters=own, federation=federation, remote_write=remote_write, outside=outside)
+
+    @property
+    def everywhere(self) -> Mapping[str, ClusterPlan]:
+        """Every cluster of the fleet, whichever stack deploys it."""
+        return {**self.clusters, **self.outside}
+
+    def cluster(self, name: str) -> ClusterPlan:
+        """An end of an edge, whichever stack deploys it."""
+        return self.clusters[name] if name in self.clusters else self.outside[name]
 
     @property
     def edges(self) -> tuple[Edge, ...]:

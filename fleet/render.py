@@ -32,9 +32,9 @@ def render(plan: Plan) -> Mapping[Path, str]:
 
 
 def rendered_values(plan: Plan, cluster: ClusterPlan) -> Mapping[str, object]:
-    children = [Child(edge, _address(plan.clusters[edge.child])) for edge in plan.federated_by(cluster.name)]
+    children = [Child(edge, _address(plan.cluster(edge.child))) for edge in plan.federated_by(cluster.name)]
     receivers = [
-        Receiver(edge, f"{_url(plan.clusters[edge.receiver])}/api/v1/write") for edge in plan.written_by(cluster.name)
+        Receiver(edge, f"{_url(plan.cluster(edge.receiver))}/api/v1/write") for edge in plan.written_by(cluster.name)
     ]
     return chart_values(cluster, children, receivers)
 

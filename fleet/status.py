@@ -136,7 +136,8 @@ async def _remote_write(edge: RemoteWriteOutput, clients: Mapping[str, Prometheu
     except Unreachable as error:
         fault = f"unreachable: {error}"
     else:
-        if fault is not None:
+        # Another stack's sender is not this stack's to ask.
+        if fault is not None and edge.sender in clients:
             fault = await _sender_fault(clients[edge.sender]) or fault
     return EdgeStatus("remote write", edge.sender, edge.receiver, fault, rate, age)
 

@@ -13,8 +13,10 @@ Format = Literal["table", "mermaid"]
 
 
 def topology_table(plan: Plan) -> Table:
+    stacks = {plan.stacks[name] for name in plan.clusters} if plan.stacks else set[str]()
+    among = f" of {len(stacks)} stacks" if len(stacks) > 1 else ""
     edges = len(plan.edges) + len(plan.discovered)
-    table = Table(title=f"{len(plan.clusters)} clusters, {edges} edges", title_justify="left")
+    table = Table(title=f"{len(plan.clusters)} clusters{among}, {edges} edges", title_justify="left")
     for column in ("from", "to"):
         table.add_column(column, overflow="fold")
     for column in ("by", "what", "every", "series"):
@@ -23,14 +25,20 @@ def topology_table(plan: Plan) -> Table:
         series = f"{edge.estimate} of {edge.budget}"
         extra = f" + {len(edge.extra)}" if edge.extra else ""
         every = format_duration(edge.interval)
+        ends = _named(plan, edge.child), _named(plan, edge.parent)
         kind = "discovery" if isinstance(edge, DiscoveredEdge) else "federation"
-        table.add_row(edge.child, edge.parent, kind, f"{edge.records}:*{extra}", every, series)
+        table.add_row(*ends, kind, f"{edge.records}:*{extra}", every, series)
     for edge in plan.remote_write:
-        table.add_row(edge.sender, edge.receiver, "remote write", f"{len(edge.keep)} metrics", "at once", "-")
+        ends = _named(plan, edge.sender), _named(plan, edge.receiver)
+        table.add_row(*ends, "remote write", f"{len(edge.keep)} metrics", "at once", "-")
     for cluster in plan.clusters.values():
         for name in cluster.destinations:
             table.add_row(cluster.name, name, "remote write", "everything", "at once", "-")
     return table
+
+
+def _named(plan: Plan, name: str) -> str:
+    return f"{name} (stack {plan.stacks[name]})" if name in plan.outside else name
 
 
 def extra_matches(plan: Plan) -> Iterator[str]:
@@ -44,12 +52,14 @@ def mermaid(plan: Plan) -> str:
 
 
 def _drawing(plan: Plan) -> Iterator[str]:
+    shown = plan.clusters.keys() | {end for edge in plan.edges for end in (edge.lower, edge.upper)}
+    clusters = {name: cluster for name, cluster in plan.everywhere.items() if name in shown}
     # Names may be words that Mermaid keeps for itself, so nodes go by number.
-    nodes = {name: f"c{number}" for number, name in enumerate(plan.clusters)}
-    regions = dict.fromkeys(cluster.region for cluster in plan.clusters.values())
+    nodes = {name: f"c{number}" for number, name in enumerate(clusters)}
+    regions = dict.fromkeys(cluster.region for cluster in clusters.values())
     for number, region in enumerate(regions):
-        inside = [cluster for cluster in plan.clusters.values() if cluster.region == region]
-        lines = [f"{nodes[cluster.name]}{_shape(cluster)}" for cluster in inside]
+        inside = [cluster for cluster in clusters.values() if cluster.region == region]
+        lines = [f"{nodes[cluster.name]}{_shape(cluster, _named(plan, cluster.name))}" for cluster in inside]
         if region is None:
             yield from lines
         else:
@@ -70,6 +80,6 @@ def _drawing(plan: Plan) -> Iterator[str]:
                 yield f"{nodes[cluster.name]} -.-> d{number}"
 
 
-def _shape(cluster: ClusterPlan) -> str:
-    label = f"{cluster.name}<br/>{cluster.tier}"
+def _shape(cluster: ClusterPlan, name: str) -> str:
+    label = f"{name}<br/>{cluster.tier}"
     return f'(["{label}"])' if cluster.tier is Tier.EDGE else f'["{label}"]'

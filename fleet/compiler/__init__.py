@@ -1,7 +1,8 @@
 """The compiler: from a page to a plan, or to every reason why there is none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from fleet.compiler.advice import warnings
 from fleet.compiler.alerting import alerting_problems
@@ -17,33 +18,43 @@ from fleet.compiler.recording import rule_problems
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
 from fleet.errors import FleetError, Problem
-from fleet.page import Page
+from fleet.page import FleetPage, Page
 from fleet.page.fixes import with_fix
 from fleet.plan import Plan
 from fleet.rules import Rule, cluster_rules
 
 
-def compile_page(page: Page, rules: Sequence[Rule] | None = None) -> Plan:
-    """Derives the plan; `rules` are those of `rules/` where absent.
+def compile_fleet(fleet: FleetPage, rules: Sequence[Rule] | None = None) -> Plan:
+    """The plan of the whole fleet, whichever of its stacks is asked about. Raises FleetError as `compile_page` does."""
+    try:
+        return compile_page(fleet.page, rules, fleet.stacks)
+    except FleetError as error:
+        raise fleet.located(error.problems) from None
+
+
+def compile_page(
+    page: Page, rules: Sequence[Rule] | None = None, stacks: Mapping[str, str] = MappingProxyType({})
+) -> Plan:
+    """Derives the plan; `rules` are those of `rules/` where absent, `stacks` says which stack deploys each cluster.
 
     Raises FleetError with everything that keeps the clusters from being a fleet.
     """
     rules = cluster_rules() if rules is None else rules
     _refuse([*rule_problems(rules)])
     # What the edges are is undecided until the topology is sound.
-    _refuse_page(page, [*topology_problems(page), *_independent_problems(page, rules)])
+    _refuse_page(page, [*topology_problems(page), *_independent_problems(page, rules, stacks)])
     topology = Topology.of(page)
-    _refuse_page(page, [*gateway_problems(page, topology), *destination_problems(page, topology)])
+    _refuse_page(page, [*gateway_problems(page, topology, stacks), *destination_problems(page, topology)])
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
     found = discovery(page, rules)
     clusters = {name: cluster_plan(page, topology, name, found.get(name)) for name in page.clusters}
-    plan = Plan(clusters, edges, writes, page.dashboards, warnings=())
+    plan = Plan(clusters, edges, writes, page.dashboards, warnings=(), stacks=stacks)
     _refuse_page(page, [*over_budget(page, plan.scraped)])
     return replace(plan, warnings=tuple(warnings(page, topology, plan.scraped)))
 
 
-def _independent_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem]:
-    yield from cluster_problems(page)
+def _independent_problems(page: Page, rules: Sequence[Rule], stacks: Mapping[str, str]) -> Iterator[Problem]:
+    yield from cluster_problems(page, stacks)
     yield from discovery_problems(page)
     yield from interval_problems(page.intervals)
     yield from alerting_problems(page)

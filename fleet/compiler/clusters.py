@@ -86,11 +86,13 @@ def _external_labels(name: str, cluster: Cluster) -> dict[str, str]:
     return {label: value for label, value in sorted(labels.items()) if value is not None}
 
 
-def cluster_problems(page: Page) -> Iterator[Problem]:
+def cluster_problems(page: Page, stacks: Mapping[str, str]) -> Iterator[Problem]:
     """Two clusters that are one: both would own the same objects."""
-    seen: dict[tuple[Path | None, str | None, str | None, str], str] = {}
+    seen: dict[tuple[Path | None, tuple[str | None, str] | None, str | None, str], str] = {}
     for name, cluster in page.clusters.items():
-        place = (cluster.kubeconfig, cluster.kubeconfig_secret, cluster.context, cluster.namespace or page.namespace)
+        # A config key means something in its own stack alone.
+        secret = (stacks.get(name), cluster.kubeconfig_secret) if cluster.kubeconfig_secret is not None else None
+        place = (cluster.kubeconfig, secret, cluster.context, cluster.namespace or page.namespace)
         if place in seen:
             given = {"context": cluster.context, "kubeconfigSecret": cluster.kubeconfig_secret}
             given["kubeconfig"] = cluster.kubeconfig and str(cluster.kubeconfig)

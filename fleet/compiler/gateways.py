@@ -1,6 +1,6 @@
 """How each called cluster is reached, from the fleet's `gateway` and its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import cast
 
 from pydantic.alias_generators import to_snake
@@ -34,11 +34,12 @@ def _merged(page: Page, name: str) -> Gateway:
     )
 
 
-def gateway_problems(page: Page, topology: Topology) -> Iterator[Problem]:
+def gateway_problems(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[Problem]:
     called = (name for name in page.clusters if name in topology.called)
     # What is wrong with the fleet's own gateway is wrong once, not once per cluster.
     yield from dict.fromkeys(problem for name in called for problem in _problems(page, name))
     yield from _shared_addresses(page, topology)
+    yield from _unknown_receiver(page, topology, stacks)
     for name, cluster in page.clusters.items():
         if name not in topology.called and cluster.gateway is not None and cluster.tier is Tier.LEAF:
             yield at(["clusters", name, "gateway"], "nobody calls a leaf that goes up by remote write alone")
@@ -55,6 +56,15 @@ def _shared_addresses(page: Page, topology: Topology) -> Iterator[Problem]:
         if other != name:
             message = f"{other} is dialled at {plan.host}:{plan.port} as well: one would be taken for the other"
             yield at(["clusters", name, "gateway", "host"], message, f"{name}.example.com")
+
+
+def _unknown_receiver(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[Problem]:
+    """A stack below is deployed first, so it must know what it writes to without asking."""
+    top = topology.top
+    sender = next((name for name in topology.writers if stacks.get(name) != stacks.get(top)), None)
+    if sender is not None and _merged(page, top).type == "LoadBalancer" and _merged(page, top).host is None:
+        message = f"{sender} of stack {stacks[sender]} writes to {top}, so its address must stand on the page"
+        yield at(["clusters", top, "gateway", "host"], message, f"{top}.example.com")
 
 
 def _problems(page: Page, name: str) -> Iterator[Problem]:

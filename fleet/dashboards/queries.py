@@ -65,7 +65,7 @@ class Queries:
     @cached_property
     def clusters(self) -> tuple[ClusterPlan, ...]:
         """Those that have something to say about themselves."""
-        return tuple(each for each in self.plan.clusters.values() if each.tier in {Tier.LEAF, Tier.EDGE})
+        return tuple(each for each in self.plan.everywhere.values() if each.tier in {Tier.LEAF, Tier.EDGE})
 
     @cached_property
     def regions(self) -> tuple[str, ...]:
@@ -106,11 +106,11 @@ class Queries:
     @cached_property
     def edges_fresh_within(self) -> float:
         """Seconds that the newest sample of a child may be old."""
-        return max(fresh_within(edge.interval, self.plan.clusters[edge.child]) for edge in self.edges)
+        return max(fresh_within(edge.interval, self.plan.cluster(edge.child)) for edge in self.edges)
 
     @cached_property
     def writers_fresh_within(self) -> float:
-        return max(fresh_within(SEND_DELAY, self.plan.clusters[edge.sender]) for edge in self.writers)
+        return max(fresh_within(SEND_DELAY, self.plan.cluster(edge.sender)) for edge in self.writers)
 
     def planned(self, clusters: Sequence[ClusterPlan]) -> str:
         """0 for each of `clusters`, whether or not anything is known of it."""
@@ -140,7 +140,7 @@ class Queries:
 
     @cached_property
     def _raw(self) -> tuple[RemoteWriteEdge, ...]:
-        return tuple(edge for edge in self.writers if self.plan.clusters[edge.sender].tier is Tier.EDGE)
+        return tuple(edge for edge in self.writers if self.plan.cluster(edge.sender).tier is Tier.EDGE)
 
     @cached_property
     def _recorded(self) -> tuple[RemoteWriteEdge, ...]:
@@ -181,7 +181,7 @@ class Queries:
 
     def writers_writing(self) -> str:
         """Samples per second of each sender of the plan, 0 for one from which nothing came."""
-        planned = self.planned([self.plan.clusters[edge.sender] for edge in self.writers])
+        planned = self.planned([self.plan.cluster(edge.sender) for edge in self.writers])
         counts = (
             f"sum by ({', '.join(CLUSTER)}) (count_over_time({{{_names(edges)},{_senders(edges)}}}[{_LOOKBACK}s]))"
             for edges in (self._raw, self._recorded)

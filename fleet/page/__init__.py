@@ -19,6 +19,7 @@ from fleet.page.model import (
     UrlSecret,
 )
 from fleet.page.reading import read_page, read_stack
+from fleet.page.stacks import FleetPage, read_fleet, whole_fleet
 
 __all__ = [
     "Alerting",
@@ -28,6 +29,7 @@ __all__ = [
     "Discovered",
     "Expected",
     "ExtraMatch",
+    "FleetPage",
     "Gateway",
     "Intervals",
     "Maintenance",
@@ -37,6 +39,8 @@ __all__ = [
     "Settings",
     "Storage",
     "UrlSecret",
+    "read_fleet",
     "read_page",
     "read_stack",
+    "whole_fleet",
 ]

@@ -12,6 +12,7 @@ _VALUE = r"[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
 _HOST = r"[a-zA-Z0-9]([-.a-zA-Z0-9]{0,251}[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\]"
 _PORT = r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?"
 _KEY = r"[-._a-zA-Z0-9]{1,253}"
+_STACK = r"[a-zA-Z0-9_]([-._a-zA-Z0-9]{0,99})?"
 _LABEL = r"[a-zA-Z_][a-zA-Z0-9_]*"
 _METRIC = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 
@@ -103,6 +104,7 @@ Names = Annotated[
     BeforeValidator(_one_or_many),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
+StackName = Annotated[str, _matching(_STACK, "a stack's name: letters, digits and ._- inside, at most 100")]
 # Prometheus expands `$` where a value is asserted by relabelling; these need no escape anywhere.
 LabelValue = Annotated[str, _matching(_VALUE, "a label value: letters, digits and ._- inside, at most 63")]
 Host = Annotated[str, _matching(_HOST, "a host alone, without scheme, port or path")]

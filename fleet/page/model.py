@@ -22,6 +22,7 @@ from fleet.page.fields import (
     PortName,
     SecretKey,
     SecretName,
+    StackName,
     Url,
 )
 from fleet.quantity import Quantity
@@ -306,6 +307,10 @@ _BELONGS = (
 
 
 class Page(_Strict):
+    parent_stack: StackName | None = Field(default=None, examples=["global"])
+    """The stack whose page has the global cluster and all settings of the fleet. This one then names clusters alone."""
+    child_stacks: tuple[StackName, ...] = Field(default=(), examples=[["eu", "us"]])
+    """Stacks that deploy further clusters of this fleet. Their pages lie beside this one, and name it."""
     chart: Chart = Chart(version=versions.CHART)
     namespace: Name = "monitoring"
     intervals: Intervals = Intervals()
@@ -329,3 +334,14 @@ class Page(_Strict):
         min_length=1,
         examples=[{"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}],
     )
+
+    @model_validator(mode="after")
+    def _of_one_fleet(self) -> Self:
+        beside = self.model_fields_set - {"parent_stack", "clusters"}
+        if self.parent_stack is None or not beside:
+            return self
+        name = to_camel(next(field for field in type(self).model_fields if field in beside).rstrip("_"))
+        if name == "childStacks":
+            raise wrong(name, f"this stack is below {self.parent_stack}, and no stack is below it")
+        message = f"the settings of the fleet stand on the page of its parentStack: Pulumi.{self.parent_stack}.yaml"
+        raise wrong(name, message)

@@ -90,6 +90,22 @@ flowchart BT
     )
 
 
+def test_check_shows_the_whole_fleet_of_a_parent_stack_and_of_a_child_its_part() -> None:
+    shown = {
+        stack: run("check", "--root", "examples/stack-per-region", "--stack", stack).stdout
+        for stack in ("global", "us")
+    }
+    assert "8 clusters of 3 stacks, 7 edges" in shown["global"]
+    assert "3 clusters, 3 edges" in shown["us"]
+    assert "hub (stack global)" in shown["us"]
+    assert "shop-1" not in shown["us"]
+
+
+def test_explain_follows_a_metric_from_a_child_stack_to_the_top() -> None:
+    done = run("explain", "--root", "examples/stack-per-region", "--stack", "us", "cluster:namespace_cpu:sum")
+    assert "us → hub every 2m" in done.stdout
+
+
 def test_check_says_why_something_else_is_federated() -> None:
     done = run("check", "--root", "examples/straight-to-global", "--stack", "example")
     assert '+ {__name__="kube_pod_info",namespace="payments"} of every leaf: the payments team follows' in done.stdout

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from fleet.compiler import compile_page
+from fleet.compiler import compile_fleet, compile_page
 from fleet.names import Tier
-from fleet.page import read_stack
+from fleet.page import read_fleet, read_stack
 from fleet.plan import Plan
 from fleet.render import render
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/Pulumi.example.yaml"))
+SPLIT = ROOT / "examples" / "stack-per-region"
 
 
 def example(folder: Path) -> Plan:
@@ -41,6 +42,18 @@ def test_a_rendering_is_the_same_every_time(folder: Path) -> None:
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
 def test_no_example_needs_a_warning(folder: Path) -> None:
     assert [each for each in example(folder).warnings if "brings raw series" not in each] == []
+
+
+def test_each_stack_of_the_split_example_renders_its_own_clusters_and_no_others() -> None:
+    folder = SPLIT / "rendered"
+    kept = {path.relative_to(folder): path.read_text() for path in folder.glob("*/*.yaml")}
+    rendered: dict[Path, str] = {}
+    for stack in ("global", "eu", "us"):
+        files = render(compile_fleet(read_fleet(stack, SPLIT, {})).part(stack))
+        assert not files.keys() & rendered.keys()
+        rendered |= files
+    again = "python -m fleet render --root examples/stack-per-region --out examples/stack-per-region/rendered --stack "
+    assert rendered == kept, [again + stack for stack in ("global", "eu", "us")]
 
 
 @pytest.fixture

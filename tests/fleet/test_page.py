@@ -67,8 +67,8 @@ clusters.hub.teir: unknown key; did you mean tier?
     "a key that is none": (
         "colour: red\nclusters: {hub: {tier: global}}",
         (
-            "colour: unknown key; known here: chart, namespace, intervals, gateway, regions, tiers, expect, keep, "
-            "federate, destinations, alerting, dashboards, values, clusters"
+            "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, regions, "
+            "tiers, expect, keep, federate, destinations, alerting, dashboards, values, clusters"
         ),
     ),
     "a key in the wrong place": (

@@ -166,3 +166,7 @@ def test_a_remote_write_edge_says_why_it_carries_nothing(
     receiver: FakeApi | Unreachable, sender: FakeApi | Unreachable, fault: str | None
 ) -> None:
     assert status(REMOTE_WRITE, hub=receiver, shop=sender).fault == fault
+
+
+def test_a_sender_that_another_stack_deploys_is_not_asked() -> None:
+    assert status(REMOTE_WRITE, hub=FakeApi()).fault == "no samples have arrived"
