@@ -22,7 +22,6 @@ from kubectl import (
     kubectl,
     objects,
     query,
-    raise_alert,
     raw_samples,
 )
 from live import ROOT, Fleet, make, work_tree
@@ -423,10 +422,14 @@ def test_a_cluster_that_falls_silent_is_an_alert_which_maintenance_mutes_for_it_
         carry_into_pods("hub")
 
     before, muted = in_maintenance("eu-2")
-    raise_alert("hub", alertname="Other", cluster="eu-1", region="eu")
+    other = {"alert": "Other", "expr": "vector(1)", "labels": {"cluster": "eu-1", "region": "eu"}}
+    other_rule = {**json.loads(before), "spec": {"groups": [{"name": "other", "rules": [other]}]}}
+    other_rule["metadata"] = {"name": "other", "namespace": "monitoring"}
     scale(0)
     try:
+        deploy(json.dumps(other_rule))
         eventually(lambda: has_state("eu-2", "ClusterSilent", "active"), within=150)
+        eventually(lambda: has_state("eu-1", "Other", "active"), within=120)
         deploy(muted)
         eventually(lambda: has_state("eu-2", "ClusterSilent", "suppressed"), within=120)
         has_state("eu-1", "Other", "active")
@@ -437,6 +440,7 @@ def test_a_cluster_that_falls_silent_is_an_alert_which_maintenance_mutes_for_it_
         eventually(lambda: has_state("eu-2", "ClusterSilent", "active"), within=120)
     finally:
         scale(1)
+        kubectl("hub", "--namespace=monitoring", "delete", "--ignore-not-found", "prometheusrule", "other")
         deploy(before)
 
     def is_resolved() -> None:
