@@ -44,11 +44,6 @@ def alerts(cluster: str) -> list[dict[str, Any]]:
     return json.loads(kubectl(cluster, "get", "--raw", f"{ALERTMANAGER}/alerts"))
 
 
-def raise_alert(cluster: str, /, **labels: str) -> None:
-    body = json.dumps([{"labels": labels}])
-    kubectl(cluster, "create", "--raw", f"{ALERTMANAGER}/alerts", "--filename=-", stdin=body)
-
-
 def by_label(samples: list[Sample], label: str) -> dict[str, float]:
     return {labels[label]: value for labels, value in samples}
 

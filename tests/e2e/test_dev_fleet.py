@@ -6,8 +6,10 @@ import json
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,7 +26,6 @@ from kubectl import (
     kubectl,
     objects,
     query,
-    raise_alert,
     raw_samples,
 )
 from live import ROOT, Fleet, make, work_tree
@@ -445,20 +446,15 @@ def test_alertmanager_hears_of_the_global_prometheus() -> None:
     eventually(heard, within=60)
 
 
-def in_maintenance(cluster: str) -> tuple[str, str]:
-    """The rules of the page's clusters as they are, and with `cluster` in maintenance for an hour."""
+def cluster_alerts(muted: Mapping[str, datetime] = MappingProxyType({})) -> str:
+    """The rules that follow from stack dev's page, with these clusters in maintenance until then."""
     page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"][PAGE_KEY]
-    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-
-    def rules() -> str:
-        plan = compile_page(read_page(page, {}))
-        (hub,) = plan.tier(Tier.GLOBAL)
-        (group,) = [each for each in alert_groups(plan, hub) if each.name == "alerts-clusters"]
-        return json.dumps(prometheus_rule(hub, group))
-
-    before = rules()
-    page["clusters"][cluster]["maintenance"] = {"until": until, "reason": "it is tried out"}
-    return before, rules()
+    for cluster, until in muted.items():
+        page["clusters"][cluster]["maintenance"] = {"until": until.isoformat(), "reason": "it is tried out"}
+    plan = compile_page(read_page(page, {}))
+    (hub,) = plan.tier(Tier.GLOBAL)
+    (group,) = [each for each in alert_groups(plan, hub) if each.name == "alerts-clusters"]
+    return json.dumps(prometheus_rule(hub, group))
 
 
 def test_a_cluster_that_falls_silent_is_an_alert_which_maintenance_mutes_for_it_alone() -> None:
@@ -473,22 +469,26 @@ def test_a_cluster_that_falls_silent_is_an_alert_which_maintenance_mutes_for_it_
         kubectl("hub", "apply", "--filename=-", stdin=rules)
         carry_into_pods("hub")
 
-    before, muted = in_maintenance("eu-2")
-    raise_alert("hub", alertname="Other", cluster="eu-1", region="eu")
+    other = {"alert": "Other", "expr": "vector(1)", "labels": {"cluster": "eu-1", "region": "eu"}}
+    other_rule = {**json.loads(cluster_alerts()), "spec": {"groups": [{"name": "other", "rules": [other]}]}}
+    other_rule["metadata"] = {"name": "other", "namespace": "monitoring"}
     scale(0)
     try:
+        deploy(json.dumps(other_rule))
         eventually(lambda: has_state("eu-2", "ClusterSilent", "active"), within=150)
-        deploy(muted)
+        eventually(lambda: has_state("eu-1", "Other", "active"), within=120)
+        deploy(cluster_alerts({"eu-2": datetime.now(UTC) + timedelta(hours=1)}))
         eventually(lambda: has_state("eu-2", "ClusterSilent", "suppressed"), within=120)
         has_state("eu-1", "Other", "active")
         maintenance = alert_of("eu-2", "ClusterInMaintenance")
         assert alert_of("eu-2", "ClusterSilent")["status"]["inhibitedBy"] == [maintenance["fingerprint"]]
         assert maintenance["annotations"]["description"].endswith(": it is tried out")
-        deploy(before)
+        deploy(cluster_alerts({"eu-2": datetime.now(UTC)}))
         eventually(lambda: has_state("eu-2", "ClusterSilent", "active"), within=120)
     finally:
         scale(1)
-        deploy(before)
+        kubectl("hub", "--namespace=monitoring", "delete", "--ignore-not-found", "prometheusrule", "other")
+        deploy(cluster_alerts())
 
     def is_resolved() -> None:
         assert ("eu-2", "ClusterSilent") not in [
