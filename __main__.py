@@ -11,6 +11,7 @@ from components import (
     GlobalPrometheus,
     LeafCluster,
     RegionalAggregator,
+    Waves,
     cluster_provider,
     kubeconfigs,
     monitoring_namespace,
@@ -22,12 +23,12 @@ from fleet.topology import mermaid
 
 config = pulumi.Config(PROJECT)
 plan = read_plan(config)
-providers = {
-    name: cluster_provider(plan.clusters[name], kubeconfig) for name, kubeconfig in kubeconfigs(plan, config).items()
-}
+configs = kubeconfigs(plan, config)
+providers = {name: cluster_provider(plan.clusters[name], kubeconfig) for name, kubeconfig in configs.items()}
 namespaces = {name: monitoring_namespace(cluster, providers[name]) for name, cluster in plan.clusters.items()}
-# In the cluster's namespace: after it on the way up, before it on the way down, on its provider.
-inside = {name: pulumi.ResourceOptions(parent=namespace) for name, namespace in namespaces.items()}
+# In the cluster's namespace: after it on the way up, before it on the way down, on its provider; itself not protected.
+inside = {name: pulumi.ResourceOptions(parent=each, protect=False) for name, each in namespaces.items()}
+waves = Waves(plan, configs)
 
 credentials = {edge.id: Credential(edge) for edge in plan.edges}
 gateways = {
@@ -45,7 +46,7 @@ receivers = {name: [written[edge.id] for edge in plan.written_by(name)] for name
 leaves = [
     LeafCluster(
         each.name,
-        {"cluster": each, "gateway": gateways.get(each.name), "receivers": receivers[each.name]},
+        {"cluster": each, "gateway": gateways.get(each.name), "receivers": receivers[each.name], "waves": waves},
         inside[each.name],
     )
     for each in plan.tier(Tier.LEAF)
@@ -58,6 +59,7 @@ regions = [
             "cluster": each,
             "gateway": gateways[each.name],
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
+            "waves": waves,
         },
         inside[each.name],
     )
@@ -71,11 +73,12 @@ for each in plan.tier(Tier.GLOBAL):
             "cluster": each,
             "gateway": gateways.get(each.name),
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
+            "waves": waves,
         },
         inside[each.name],
     )
 for each in plan.tier(Tier.EDGE):
-    EdgeAgent(each.name, {"cluster": each, "receivers": receivers[each.name]}, inside[each.name])
+    EdgeAgent(each.name, {"cluster": each, "receivers": receivers[each.name], "waves": waves}, inside[each.name])
 
 pulumi.export("fleet", fleet_output(plan, {name: gateway.url for name, gateway in gateways.items()}))
 pulumi.export("topology", mermaid(plan))

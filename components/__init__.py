@@ -9,6 +9,7 @@ from components.objects import monitoring_namespace
 from components.provider import cluster_provider
 from components.regional_aggregator import RegionalAggregator, RegionalAggregatorArgs
 from components.stack_config import kubeconfigs, read_plan
+from components.waves import Waves
 
 __all__ = [
     "Credential",
@@ -24,6 +25,7 @@ __all__ = [
     "RegionalAggregator",
     "RegionalAggregatorArgs",
     "RemoteWriteReceiver",
+    "Waves",
     "cluster_provider",
     "kubeconfigs",
     "monitoring_namespace",

@@ -7,6 +7,7 @@ from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
 from components.objects import recording_rules
 from components.release import kube_prometheus_stack
+from components.waves import Waves
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
@@ -18,6 +19,8 @@ class GlobalPrometheusArgs(TypedDict):
     """The regions, and the leaves that have none."""
     gateway: Gateway | None
     """The way in for remote writers; None where nobody writes."""
+    waves: Waves
+    """When the release may be touched."""
 
 
 class GlobalPrometheus(pulumi.ComponentResource):
@@ -34,7 +37,7 @@ class GlobalPrometheus(pulumi.ComponentResource):
         if gateway is not None:
             secrets.append(gateway.secret)
         values = chart_values(cluster, children=as_children(children))
-        release = kube_prometheus_stack(cluster, values, self, secrets)
+        release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.remote_write_receivers = gateway.remote_write_receivers if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

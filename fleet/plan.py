@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from fleet.names import Tier
-from fleet.page import Chart, Destination, ExtraMatch, ParentRef, Resources, Storage
+from fleet.page import Chart, Destination, ExtraMatch, ParentRef, Resources, Storage, Waves
 
 BYTES_PER_SAMPLE = 512
 """Of a sample on `/federate`, labels included: more than any recorded series takes."""
@@ -123,6 +123,10 @@ class ClusterPlan:
     tier: Tier
     region: str | None
     namespace: str
+    protect: bool
+    """Whether its namespace refuses to be deleted."""
+    wave: int
+    """Its release waits for those of lower numbers."""
     kubeconfig: Path | None
     kubeconfig_secret: str | None
     context: str | None
@@ -152,6 +156,7 @@ class Plan:
     clusters: Mapping[str, ClusterPlan]
     federation: tuple[FederationEdge, ...]
     remote_write: tuple[RemoteWriteEdge, ...]
+    waves: Waves
     warnings: tuple[str, ...]
     """What is no mistake and yet worth a look."""
 

@@ -13,6 +13,7 @@ from fleet.compiler.matches import match_problems
 from fleet.compiler.recording import rule_problems
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
+from fleet.compiler.waves import wave_problems
 from fleet.errors import FleetError, Problem
 from fleet.page import Page
 from fleet.page.fixes import with_fix
@@ -34,7 +35,7 @@ def compile_page(page: Page, rules: Sequence[Rule] | None = None) -> Plan:
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
     _refuse_page(page, [*over_budget(page, edges)])
     clusters = {name: cluster_plan(page, topology, name) for name in page.clusters}
-    return Plan(clusters, edges, writes, tuple(warnings(page, topology, edges)))
+    return Plan(clusters, edges, writes, page.waves, tuple(warnings(page, topology, edges)))
 
 
 def _independent_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem]:
@@ -42,6 +43,7 @@ def _independent_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem
     yield from interval_problems(page.intervals)
     yield from match_problems(page, rules)
     yield from value_problems(page)
+    yield from wave_problems(page)
 
 
 def _refuse_page(page: Page, problems: Sequence[Problem]) -> None:

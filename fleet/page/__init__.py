@@ -13,6 +13,7 @@ from fleet.page.model import (
     Resources,
     Settings,
     Storage,
+    Waves,
 )
 from fleet.page.reading import read_page, read_stack
 
@@ -29,6 +30,7 @@ __all__ = [
     "Resources",
     "Settings",
     "Storage",
+    "Waves",
     "read_page",
     "read_stack",
 ]
