@@ -10,6 +10,7 @@ from components import (
     Gateway,
     GlobalPrometheus,
     LeafCluster,
+    Protection,
     RegionalAggregator,
     Waves,
     cluster_provider,
@@ -43,17 +44,17 @@ gateways = {
 written = {each.edge.id: each for gateway in gateways.values() for each in gateway.remote_write_receivers}
 receivers = {name: [written[edge.id] for edge in plan.written_by(name)] for name in plan.clusters}
 
-leaves = [
-    LeafCluster(
+leaves = {
+    each.name: LeafCluster(
         each.name,
         {"cluster": each, "gateway": gateways.get(each.name), "receivers": receivers[each.name], "waves": waves},
         inside[each.name],
     )
     for each in plan.tier(Tier.LEAF)
-]
-federated = {target.edge.id: target for leaf in leaves for target in leaf.federation_targets}
-regions = [
-    RegionalAggregator(
+}
+federated = {target.edge.id: target for leaf in leaves.values() for target in leaf.federation_targets}
+regions = {
+    each.name: RegionalAggregator(
         each.name,
         {
             "cluster": each,
@@ -64,10 +65,10 @@ regions = [
         inside[each.name],
     )
     for each in plan.tier(Tier.REGIONAL)
-]
-federated |= {target.edge.id: target for region in regions for target in region.federation_targets}
-for each in plan.tier(Tier.GLOBAL):
-    GlobalPrometheus(
+}
+federated |= {target.edge.id: target for region in regions.values() for target in region.federation_targets}
+tops = {
+    each.name: GlobalPrometheus(
         each.name,
         {
             "cluster": each,
@@ -77,8 +78,16 @@ for each in plan.tier(Tier.GLOBAL):
         },
         inside[each.name],
     )
-for each in plan.tier(Tier.EDGE):
-    EdgeAgent(each.name, {"cluster": each, "receivers": receivers[each.name], "waves": waves}, inside[each.name])
+    for each in plan.tier(Tier.GLOBAL)
+}
+edges = {
+    each.name: EdgeAgent(
+        each.name, {"cluster": each, "receivers": receivers[each.name], "waves": waves}, inside[each.name]
+    )
+    for each in plan.tier(Tier.EDGE)
+}
+for name, member in {**leaves, **regions, **tops, **edges}.items():
+    Protection(plan.clusters[name], member, gateways.get(name))
 
 pulumi.export("fleet", fleet_output(plan, {name: gateway.url for name, gateway in gateways.items()}))
 pulumi.export("topology", mermaid(plan))

@@ -6,6 +6,7 @@ from components.gateway import FederationTarget, Gateway, GatewayArgs, RemoteWri
 from components.global_prometheus import GlobalPrometheus, GlobalPrometheusArgs
 from components.leaf_cluster import LeafCluster, LeafClusterArgs
 from components.objects import monitoring_namespace
+from components.protection import Protection
 from components.provider import cluster_provider
 from components.regional_aggregator import RegionalAggregator, RegionalAggregatorArgs
 from components.stack_config import kubeconfigs, read_plan
@@ -22,6 +23,7 @@ __all__ = [
     "GlobalPrometheusArgs",
     "LeafCluster",
     "LeafClusterArgs",
+    "Protection",
     "RegionalAggregator",
     "RegionalAggregatorArgs",
     "RemoteWriteReceiver",

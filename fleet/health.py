@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from fleet.duration import format_duration
 from fleet.names import Tier
@@ -83,6 +83,8 @@ class Observer:
         except Unreachable as error:
             self._client = None
             return Look(str(error))
+        except ValidationError as error:
+            return Look(f"what its API server answers is not understood ({error.title})")
 
     async def _connect(self) -> Prometheus:
         name = self.cluster.name

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Protocol, Self, cast
@@ -61,21 +61,21 @@ class _TargetsAnswer(BaseModel):
     data: _ActiveTargets
 
 
-class _HelmLabels(BaseModel):
-    modifiedAt: float | None = None  # noqa: N815 (Helm's name)
-    """Unix time; absent until Helm has changed the record, as it does when a release is done."""
+class _ManagedFields(BaseModel):
+    time: datetime
 
 
-class _HelmMetadata(BaseModel):
-    labels: _HelmLabels
+class _Metadata(BaseModel):
+    creationTimestamp: datetime  # noqa: N815 (Kubernetes' name)
+    managedFields: list[_ManagedFields] = []  # noqa: N815 (likewise)
 
 
-class _HelmRecord(BaseModel):
-    metadata: _HelmMetadata
+class _MetadataAlone(BaseModel):
+    metadata: _Metadata
 
 
-class _HelmRecords(BaseModel):
-    items: list[_HelmRecord]
+class _MetadataList(BaseModel):
+    items: list[_MetadataAlone]
 
 
 class _Api(Protocol):
@@ -144,13 +144,14 @@ class Prometheus:
         return await self._get(f"{kind}/{PROMETHEUS}", {}, base="/apis/monitoring.coreos.com", version=version)
 
     async def deployed(self) -> datetime | None:
-        """When its release was last deployed, by the clock of whoever did; None where Helm kept no record."""
+        """When its release was last deployed, by the API server's clock; None where Helm keeps no record of it."""
         params = {"labelSelector": f"owner=helm,name={RELEASE},status=deployed"}
         # Without the records' contents, which are large and hold every value.
         without = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
-        records = _HelmRecords.model_validate_json(await self._get("secrets", params, headers=without)).items
-        moments = [moment for each in records if (moment := each.metadata.labels.modifiedAt) is not None]
-        return datetime.fromtimestamp(max(moments), UTC) if moments else None
+        records = _MetadataList.model_validate_json(await self._get("secrets", params, headers=without)).items
+        # Helm's own label `modifiedAt` is not to be trusted: an upgrade copies that of the release before.
+        changes = [each.time for record in records for each in record.metadata.managedFields]
+        return max([*changes, *(record.metadata.creationTimestamp for record in records)], default=None)
 
     async def _pods(self) -> list[str]:
         pods = await self._get("pods", {"labelSelector": f"operator.prometheus.io/name={PROMETHEUS}"})

@@ -16,18 +16,32 @@ def topology_table(plan: Plan) -> Table:
     table = Table(title=f"{len(plan.clusters)} clusters, {len(plan.edges)} edges", title_justify="left")
     for column in ("from", "to"):
         table.add_column(column, overflow="fold")
-    for column in ("by", "what", "every", "series"):
+    in_waves = any(cluster.wave > 1 for cluster in plan.clusters.values())
+    for column in ("by", "what", "every", "series", *(["wave"] if in_waves else [])):
         table.add_column(column, no_wrap=True)
+
+    def wave(*names: str) -> list[str]:
+        return [" → ".join(str(plan.clusters[name].wave) for name in names)] if in_waves else []
+
     for edge in plan.federation:
         series = f"{edge.estimate} of {edge.budget}"
         extra = f" + {len(edge.extra)}" if edge.extra else ""
         every = format_duration(edge.interval)
-        table.add_row(edge.child, edge.parent, "federation", f"{edge.records}:*{extra}", every, series)
+        table.add_row(
+            edge.child,
+            edge.parent,
+            "federation",
+            f"{edge.records}:*{extra}",
+            every,
+            series,
+            *wave(edge.child, edge.parent),
+        )
     for edge in plan.remote_write:
-        table.add_row(edge.sender, edge.receiver, "remote write", f"{len(edge.keep)} metrics", "at once", "-")
+        what, waves = f"{len(edge.keep)} metrics", wave(edge.sender, edge.receiver)
+        table.add_row(edge.sender, edge.receiver, "remote write", what, "at once", "-", *waves)
     for cluster in plan.clusters.values():
         for name in cluster.destinations:
-            table.add_row(cluster.name, name, "remote write", "everything", "at once", "-")
+            table.add_row(cluster.name, name, "remote write", "everything", "at once", "-", *wave(cluster.name))
     return table
 
 

@@ -57,11 +57,17 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return run_program(page)
 
 
-def run_program(page: dict[str, object], secrets: Mapping[str, str] = MappingProxyType({})) -> Recorder:
-    recorder = Recorder()
+def run_program(
+    page: dict[str, object],
+    secrets: Mapping[str, str] = MappingProxyType({}),
+    *,
+    recorder: Recorder | None = None,
+    preview: bool = False,
+) -> Recorder:
+    recorder = recorder or Recorder()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    pulumi.runtime.set_mocks(recorder, project="prometheus-fleet", stack="dev")
+    pulumi.runtime.set_mocks(recorder, project="prometheus-fleet", stack="dev", preview=preview)
     named = {f"prometheus-fleet:{key}": value for key, value in secrets.items()}
     pulumi.runtime.set_all_config({"prometheus-fleet:fleet": json.dumps(page), **named})
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,15 +65,21 @@ class TwoClusters:
         document.setdefault("config", {})["prometheus-fleet:fleet"] = page
         path.write_text(yaml.safe_dump(document))
 
-    def pulumi(self, *arguments: str, stdin: str = "", within: float = 300) -> subprocess.CompletedProcess[str]:
+    def pulumi(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        return self.run(["pulumi", "--non-interactive", *arguments], stdin)
+
+    def shell(self, command: str) -> subprocess.CompletedProcess[str]:
+        return self.run(["bash", "-c", command])
+
+    def run(self, command: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["pulumi", "--non-interactive", *arguments],
+            command,
             cwd=self.folder,
             env=self.environment,
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=within,
+            timeout=600,
             check=False,
         )
 

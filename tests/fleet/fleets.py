@@ -22,6 +22,7 @@ _LEAVES: Mapping[str, Page] = {
     "host": {"gateway": {"type": "Host", "host": "a.example", "scheme": "http"}},
     "labelled": {"datacenter": "fra", "environment": "test", "labels": {"team": "shop"}},
     "small": {"expect": {"namespaces": 2, "nodes": 1}, "budget": 500, "retention": "6h"},
+    "late": {"wave": 3},
     "verbose": {"values": {"prometheus": {"prometheusSpec": {"logLevel": "debug"}}}},
 }
 
@@ -52,6 +53,7 @@ _OPTIONS = st.fixed_dictionaries(
         ),
         "chart": st.just({"version": "88.5.3", "registry": "mirror.example"}),
         "namespace": st.just("observability"),
+        "protect": st.booleans(),
     },
 )
 
@@ -222,6 +224,10 @@ MUTATIONS: Mapping[str, Mutation] = {
     "cycle": _cycle,
     "own parent": _of("regional", "parent", "region0"),
     "parent that is none": _of("regional", "parent", "nobody"),
+    "wave of nobody": _of("global", "wave", 0),
+    "waves without a wave": lambda page: (
+        None if any("wave" in each for each in page["clusters"].values()) else _set(page, ("waves", "timeout"), "1h")
+    ),
     "orphan": _of("regional", "parent", []),
     "below an edge": _below_an_edge,
     "edge that is federated": _of("edge", "parent", "hub"),

@@ -46,15 +46,15 @@ clusters.hub.teir: unknown key; did you mean tier?
         "colour: red\nclusters: {hub: {tier: global}}",
         (
             "colour: unknown key; known here: chart, namespace, intervals, gateway, regions, tiers, expect, keep, "
-            "federate, destinations, values, clusters"
+            "federate, destinations, values, waves, protect, clusters"
         ),
     ),
     "a key in the wrong place": (
         "clusters: {hub: {tier: global, intervals: {scrape: 10s}}}",
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
-            "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, up, parent, "
-            "severalParents, gateway, expect, values\n\n    clusters:\n      hub: {tier: global}\n"
+            "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, wave, up, "
+            "parent, severalParents, gateway, expect, values\n\n    clusters:\n      hub: {tier: global}\n"
         ),
     ),
     "snake case": (

@@ -132,3 +132,9 @@ def test_a_leaf_that_writes_has_no_gateway_and_forces_its_name() -> None:
         {"targetLabel": "cluster", "replacement": "eu-1"},
         {"targetLabel": "region", "replacement": "eu"},
     ]
+
+
+def test_volumes_outlive_what_claimed_them_and_nothing_is_said_where_there_are_none() -> None:
+    kept = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert spec_of({"storage": {"size": "10Gi"}})["persistentVolumeClaimRetentionPolicy"] == kept
+    assert "persistentVolumeClaimRetentionPolicy" not in spec_of({})
