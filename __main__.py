@@ -11,7 +11,9 @@ from components import (
     Gateway,
     GlobalPrometheus,
     LeafCluster,
+    Protection,
     RegionalAggregator,
+    Waves,
     cluster_provider,
     exported_credentials,
     kubeconfigs,
@@ -28,12 +30,12 @@ from fleet.topology import mermaid
 config = pulumi.Config(PROJECT)
 plan = read_plan(config)
 below = ChildStacks(plan)
-providers = {
-    name: cluster_provider(plan.clusters[name], kubeconfig) for name, kubeconfig in kubeconfigs(plan, config).items()
-}
+configs = kubeconfigs(plan, config)
+providers = {name: cluster_provider(plan.clusters[name], kubeconfig) for name, kubeconfig in configs.items()}
 namespaces = {name: monitoring_namespace(cluster, providers[name]) for name, cluster in plan.clusters.items()}
-# In the cluster's namespace: after it on the way up, before it on the way down, on its provider.
-inside = {name: pulumi.ResourceOptions(parent=namespace) for name, namespace in namespaces.items()}
+# In the cluster's namespace: after it on the way up, before it on the way down, on its provider; itself not protected.
+inside = {name: pulumi.ResourceOptions(parent=each, protect=False) for name, each in namespaces.items()}
+waves = Waves(plan, configs)
 
 # Of an edge between two stacks, the one below makes the credential: it is deployed first.
 credentials = {edge.id: below.credentials.get(edge.id) or Credential(edge) for edge in plan.edges}
@@ -50,30 +52,31 @@ written = {each.edge.id: each for gateway in gateways.values() for each in gatew
 written |= {each.edge.id: each for each in receivers_above(plan, credentials)}
 receivers = {name: [written[edge.id] for edge in plan.written_by(name)] for name in plan.clusters}
 
-leaves = [
-    LeafCluster(
+leaves = {
+    each.name: LeafCluster(
         each.name,
-        {"cluster": each, "gateway": gateways.get(each.name), "receivers": receivers[each.name]},
+        {"cluster": each, "gateway": gateways.get(each.name), "receivers": receivers[each.name], "waves": waves},
         inside[each.name],
     )
     for each in plan.tier(Tier.LEAF)
-]
-federated = {target.edge.id: target for each in (below, *leaves) for target in each.federation_targets}
-regions = [
-    RegionalAggregator(
+}
+federated = {target.edge.id: target for each in (below, *leaves.values()) for target in each.federation_targets}
+regions = {
+    each.name: RegionalAggregator(
         each.name,
         {
             "cluster": each,
             "gateway": gateways[each.name],
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
+            "waves": waves,
         },
         inside[each.name],
     )
     for each in plan.tier(Tier.REGIONAL)
-]
-federated |= {target.edge.id: target for region in regions for target in region.federation_targets}
-for each in plan.tier(Tier.GLOBAL):
-    GlobalPrometheus(
+}
+federated |= {target.edge.id: target for region in regions.values() for target in region.federation_targets}
+tops = {
+    each.name: GlobalPrometheus(
         each.name,
         {
             "cluster": each,
@@ -81,11 +84,20 @@ for each in plan.tier(Tier.GLOBAL):
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
             "alerts": alert_groups(plan, each),
             "dashboards": dashboards(plan),
+            "waves": waves,
         },
         inside[each.name],
     )
-for each in plan.tier(Tier.EDGE):
-    EdgeAgent(each.name, {"cluster": each, "receivers": receivers[each.name]}, inside[each.name])
+    for each in plan.tier(Tier.GLOBAL)
+}
+edges = {
+    each.name: EdgeAgent(
+        each.name, {"cluster": each, "receivers": receivers[each.name], "waves": waves}, inside[each.name]
+    )
+    for each in plan.tier(Tier.EDGE)
+}
+for name, member in {**leaves, **regions, **tops, **edges}.items():
+    Protection(plan.clusters[name], member, gateways.get(name))
 
 pulumi.export("fleet", fleet_output(plan, {name: gateway.url for name, gateway in gateways.items()}))
 pulumi.export("topology", mermaid(plan))

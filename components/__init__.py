@@ -7,9 +7,11 @@ from components.gateway import FederationTarget, Gateway, GatewayArgs, RemoteWri
 from components.global_prometheus import GlobalPrometheus, GlobalPrometheusArgs
 from components.leaf_cluster import LeafCluster, LeafClusterArgs
 from components.objects import monitoring_namespace
+from components.protection import Protection
 from components.provider import cluster_provider
 from components.regional_aggregator import RegionalAggregator, RegionalAggregatorArgs
 from components.stack_config import kubeconfigs, read_plan
+from components.waves import Waves
 
 __all__ = [
     "ChildStacks",
@@ -23,9 +25,11 @@ __all__ = [
     "GlobalPrometheusArgs",
     "LeafCluster",
     "LeafClusterArgs",
+    "Protection",
     "RegionalAggregator",
     "RegionalAggregatorArgs",
     "RemoteWriteReceiver",
+    "Waves",
     "cluster_provider",
     "exported_credentials",
     "kubeconfigs",

@@ -6,6 +6,7 @@ import pulumi
 from components.gateway import RemoteWriteReceiver
 from components.release import kube_prometheus_stack
 from components.remote_write import as_receivers, remote_write_credentials
+from components.waves import Waves
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
@@ -15,6 +16,8 @@ class EdgeAgentArgs(TypedDict):
     """What the compiler decided for this edge."""
     receivers: Sequence[RemoteWriteReceiver]
     """Where it writes to."""
+    waves: Waves
+    """When the release may be touched."""
 
 
 class EdgeAgent(pulumi.ComponentResource):
@@ -25,5 +28,5 @@ class EdgeAgent(pulumi.ComponentResource):
         cluster, receivers = args["cluster"], args["receivers"]
         credentials = remote_write_credentials(cluster, receivers, self)
         values = chart_values(cluster, receivers=as_receivers(receivers))
-        kube_prometheus_stack(cluster, values, self, [credentials])
+        kube_prometheus_stack(cluster, values, self, [credentials], args["waves"])
         self.register_outputs({})

@@ -7,6 +7,7 @@ from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
 from components.objects import alerting_rules, create, recording_rules
 from components.release import kube_prometheus_stack
+from components.waves import Waves
 from fleet import manifests
 from fleet.alerts import AlertGroup
 from fleet.plan import ClusterPlan
@@ -24,6 +25,8 @@ class GlobalPrometheusArgs(TypedDict):
     """What it calls people for."""
     dashboards: Mapping[str, str]
     """Grafana's JSON by uid."""
+    waves: Waves
+    """When the release may be touched."""
 
 
 class GlobalPrometheus(pulumi.ComponentResource):
@@ -41,7 +44,7 @@ class GlobalPrometheus(pulumi.ComponentResource):
         if gateway is not None:
             secrets.append(gateway.secret)
         values = chart_values(cluster, children=as_children(children))
-        release = kube_prometheus_stack(cluster, values, self, secrets)
+        release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.remote_write_receivers = gateway.remote_write_receivers if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)
         alerting_rules(cluster, args["alerts"], self, release)

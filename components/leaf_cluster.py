@@ -7,6 +7,7 @@ from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
 from components.objects import recording_rules
 from components.release import kube_prometheus_stack
 from components.remote_write import as_receivers, remote_write_credentials
+from components.waves import Waves
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
@@ -18,6 +19,8 @@ class LeafClusterArgs(TypedDict):
     """The way in for the leaf's parents; None where it goes up by remote write alone."""
     receivers: Sequence[RemoteWriteReceiver]
     """Where it writes its aggregates to."""
+    waves: Waves
+    """When the release may be touched."""
 
 
 class LeafCluster(pulumi.ComponentResource):
@@ -34,7 +37,7 @@ class LeafCluster(pulumi.ComponentResource):
         if gateway is not None:
             secrets.append(gateway.secret)
         values = chart_values(cluster, receivers=as_receivers(receivers))
-        release = kube_prometheus_stack(cluster, values, self, secrets)
+        release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.federation_targets = gateway.federation_targets if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

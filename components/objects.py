@@ -44,7 +44,7 @@ def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulum
 
 
 def monitoring_namespace(cluster: ClusterPlan, provider: pulumi.ProviderResource) -> pulumi.CustomResource:
-    opts = pulumi.ResourceOptions(provider=provider)
+    opts = pulumi.ResourceOptions(provider=provider, protect=cluster.protect)
     return create(f"{cluster.name}-namespace", manifests.namespace(cluster), opts)
 
 

@@ -7,6 +7,7 @@ from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway
 from components.objects import recording_rules
 from components.release import kube_prometheus_stack
+from components.waves import Waves
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
@@ -18,6 +19,8 @@ class RegionalAggregatorArgs(TypedDict):
     """The way in for the global tier."""
     children: Sequence[FederationTarget]
     """The region's leaves."""
+    waves: Waves
+    """When the release may be touched."""
 
 
 class RegionalAggregator(pulumi.ComponentResource):
@@ -32,7 +35,7 @@ class RegionalAggregator(pulumi.ComponentResource):
         cluster, gateway, children = args["cluster"], args["gateway"], args["children"]
         passwords = federation_credentials(cluster, children, self)
         values = chart_values(cluster, children=as_children(children))
-        release = kube_prometheus_stack(cluster, values, self, [gateway.secret, passwords])
+        release = kube_prometheus_stack(cluster, values, self, [gateway.secret, passwords], args["waves"])
         self.federation_targets = gateway.federation_targets
         self.recording_rules = recording_rules(cluster, self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

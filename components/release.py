@@ -5,20 +5,23 @@ from collections.abc import Sequence
 import pulumi
 from pulumi_kubernetes.helm.v3 import Release
 
+from components.waves import Waves
 from fleet.names import RELEASE
 from fleet.plan import ClusterPlan
 from fleet.values import Values
 
 
 def kube_prometheus_stack(
-    cluster: ClusterPlan, values: Values, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource]
+    cluster: ClusterPlan, values: Values, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource], waves: Waves
 ) -> Release:
-    return Release(
+    release = Release(
         f"{cluster.name}-release",
         name=RELEASE,
         namespace=cluster.namespace,
         chart=cluster.chart.source,
         version=cluster.chart.version,
         values=values,
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on]),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on, *waves.before(cluster)]),
     )
+    waves.joined(cluster, release)
+    return release

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from fleet.names import DISCOVERY_JOB, Tier
-from fleet.page import Alerting, Chart, Destination, ExtraMatch, Maintenance, ParentRef, Resources, Storage
+from fleet.page import Alerting, Chart, Destination, ExtraMatch, Maintenance, ParentRef, Resources, Storage, Waves
 
 NEARLY = 0.8
 """Of a budget: where a warning is given before the fleet is deployed, and an alert fires after."""
@@ -173,6 +173,10 @@ class ClusterPlan:
     tier: Tier
     region: str | None
     namespace: str
+    protect: bool
+    """Whether its namespace refuses to be deleted."""
+    wave: int
+    """Its release waits for those of lower numbers."""
     kubeconfig: Path | None
     kubeconfig_secret: str | None
     context: str | None
@@ -209,6 +213,7 @@ class Plan:
     remote_write: tuple[RemoteWriteEdge, ...]
     dashboards: bool
     """Whether Grafana's dashboards lie beside the global cluster's release."""
+    waves: Waves
     warnings: tuple[str, ...]
     """What is no mistake and yet worth a look."""
     stacks: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -19,21 +19,27 @@ def topology_table(plan: Plan) -> Table:
     table = Table(title=f"{len(plan.clusters)} clusters{among}, {edges} edges", title_justify="left")
     for column in ("from", "to"):
         table.add_column(column, overflow="fold")
-    for column in ("by", "what", "every", "series"):
+    in_waves = any(cluster.wave > 1 for cluster in plan.clusters.values())
+    for column in ("by", "what", "every", "series", *(["wave"] if in_waves else [])):
         table.add_column(column, no_wrap=True)
+
+    def wave(*names: str) -> list[str]:
+        known = (plan.everywhere[name].wave for name in names if name in plan.everywhere)
+        return [" → ".join(map(str, known))] if in_waves else []
+
     for edge in plan.scraped:
-        series = f"{edge.estimate} of {edge.budget}"
         extra = f" + {len(edge.extra)}" if edge.extra else ""
-        every = format_duration(edge.interval)
         ends = _named(plan, edge.child), _named(plan, edge.parent)
         kind = "discovery" if isinstance(edge, DiscoveredEdge) else "federation"
-        table.add_row(*ends, kind, f"{edge.records}:*{extra}", every, series)
+        every, series = format_duration(edge.interval), f"{edge.estimate} of {edge.budget}"
+        table.add_row(*ends, kind, f"{edge.records}:*{extra}", every, series, *wave(edge.child, edge.parent))
     for edge in plan.remote_write:
         ends = _named(plan, edge.sender), _named(plan, edge.receiver)
-        table.add_row(*ends, "remote write", f"{len(edge.keep)} metrics", "at once", "-")
+        what, waves = f"{len(edge.keep)} metrics", wave(edge.sender, edge.receiver)
+        table.add_row(*ends, "remote write", what, "at once", "-", *waves)
     for cluster in plan.clusters.values():
         for name in cluster.destinations:
-            table.add_row(cluster.name, name, "remote write", "everything", "at once", "-")
+            table.add_row(cluster.name, name, "remote write", "everything", "at once", "-", *wave(cluster.name))
     return table
 
 

@@ -164,6 +164,8 @@ def _size(cluster: ClusterPlan) -> Values:
         size["retention"] = format_duration(cluster.retention)
     if cluster.storage is not None:
         size["storageSpec"] = _volume(cluster.storage)
+        # Kubernetes' own default, said here so that no other default of an operator or a chart deletes volumes.
+        size["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Retain", "whenScaled": "Retain"}
         if cluster.retention is not None:
             # A full disk stops Prometheus for good; the rest is for what compaction needs beside its blocks.
             size["retentionSize"] = f"{int(parse_quantity(cluster.storage.size) * _FILLED / 2**20)}MiB"

@@ -17,6 +17,7 @@ from fleet.compiler.matches import match_problems
 from fleet.compiler.recording import rule_problems
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
+from fleet.compiler.waves import wave_problems
 from fleet.errors import FleetError, Problem
 from fleet.page import FleetPage, Page
 from fleet.page.fixes import with_fix
@@ -48,7 +49,7 @@ def compile_page(
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
     found = discovery(page, rules)
     clusters = {name: cluster_plan(page, topology, name, found.get(name)) for name in page.clusters}
-    plan = Plan(clusters, edges, writes, page.dashboards, warnings=(), stacks=stacks)
+    plan = Plan(clusters, edges, writes, page.dashboards, page.waves, warnings=(), stacks=stacks)
     _refuse_page(page, [*over_budget(page, plan.scraped)])
     return replace(plan, warnings=tuple(warnings(page, topology, plan.scraped)))
 
@@ -60,6 +61,7 @@ def _independent_problems(page: Page, rules: Sequence[Rule], stacks: Mapping[str
     yield from alerting_problems(page)
     yield from match_problems(page, rules)
     yield from value_problems(page)
+    yield from wave_problems(page)
 
 
 def _refuse_page(page: Page, problems: Sequence[Problem]) -> None:

@@ -54,6 +54,8 @@ def cluster_plan(page: Page, topology: Topology, name: str, discovery: Discovery
         tier=cluster.tier,
         region=cluster.region,
         namespace=cluster.namespace or page.namespace,
+        protect=page.protect,
+        wave=cluster.wave,
         kubeconfig=cluster.kubeconfig,
         kubeconfig_secret=cluster.kubeconfig_secret,
         context=cluster.context,

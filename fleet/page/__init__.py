@@ -17,6 +17,7 @@ from fleet.page.model import (
     Settings,
     Storage,
     UrlSecret,
+    Waves,
 )
 from fleet.page.reading import read_page, read_stack
 from fleet.page.stacks import FleetPage, read_fleet, whole_fleet
@@ -39,6 +40,7 @@ __all__ = [
     "Settings",
     "Storage",
     "UrlSecret",
+    "Waves",
     "read_fleet",
     "read_page",
     "read_stack",

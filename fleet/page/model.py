@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from fleet import versions
-from fleet.duration import Duration
+from fleet.duration import Duration, format_duration
 from fleet.names import Tier
 from fleet.page.fields import (
     Host,
@@ -252,6 +252,8 @@ class Cluster(Settings):
     """Name of another config key, a Pulumi secret, that holds the kubeconfig's contents."""
     context: str | None = Field(default=None, min_length=1, examples=["eu-1"])
     namespace: Name | None = Field(default=None, examples=["monitoring"])
+    wave: int = Field(default=1, ge=1)
+    """Its release is not touched until every cluster of an earlier wave is healthy."""
     up: Literal["federation", "remote_write", "both"] | None = None
     """How a leaf's aggregates go up; `federation` where absent. By `remote_write` alone it needs no gateway."""
     parent: Names | None = Field(default=None, examples=["hub"])
@@ -306,6 +308,22 @@ _BELONGS = (
 """Fields that only some tiers have: a key without an effect is a mistake."""
 
 
+class Waves(_Strict):
+    """When a wave counts as done, so that the next one begins."""
+
+    healthy_for: Duration = timedelta(seconds=90)
+    """How long a release must have been healthy since it was deployed; kubelets carry a configuration within it."""
+    timeout: Duration = timedelta(minutes=10)
+    """After which a cluster that is not healthy ends the update."""
+
+    @model_validator(mode="after")
+    def _attainable(self) -> Self:
+        if self.healthy_for >= self.timeout:
+            message = "must be longer than healthyFor, or no wave would ever be done"
+            raise wrong("timeout", message, format_duration(2 * self.healthy_for))
+        return self
+
+
 class Page(_Strict):
     parent_stack: StackName | None = Field(default=None, examples=["global"])
     """The stack whose page has the global cluster and all settings of the fleet. This one then names clusters alone."""
@@ -330,6 +348,9 @@ class Page(_Strict):
     """ConfigMaps in the global cluster from which a Grafana's sidecar loads the fleet's dashboards."""
     values: dict[str, JsonValue] = {}
     """Chart values on top of the program's, for every cluster."""
+    waves: Waves = Waves()
+    protect: bool = True
+    """Whether the deletion of a cluster's namespace is refused, and with it of all that lies there."""
     clusters: dict[Name, Cluster] = Field(
         min_length=1,
         examples=[{"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}],

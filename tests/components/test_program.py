@@ -63,11 +63,14 @@ def run_program(
     *,
     stack: str = "dev",
     recorder: Recorder | None = None,
+    preview: bool = False,
 ) -> Recorder:
     recorder = recorder or Recorder()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    pulumi.runtime.set_mocks(recorder, project="prometheus-fleet", stack=stack, organization="organization")
+    pulumi.runtime.set_mocks(
+        recorder, project="prometheus-fleet", stack=stack, organization="organization", preview=preview
+    )
     named = {f"prometheus-fleet:{key}": value for key, value in secrets.items()}
     pulumi.runtime.set_all_config({"prometheus-fleet:fleet": json.dumps(page), **named})
 

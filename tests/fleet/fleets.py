@@ -23,6 +23,7 @@ _LEAVES: Mapping[str, Page] = {
     "labelled": {"datacenter": "fra", "environment": "test", "labels": {"team": "shop"}},
     "muted": {"maintenance": {"until": "2026-12-01T07:00:00+01:00", "reason": "nodes are replaced"}},
     "small": {"expect": {"namespaces": 2, "nodes": 1}, "budget": 500, "retention": "6h"},
+    "late": {"wave": 3},
     "verbose": {"values": {"prometheus": {"prometheusSpec": {"logLevel": "debug"}}}},
 }
 
@@ -57,6 +58,7 @@ _OPTIONS = st.fixed_dictionaries(
             [{"after": "20m", "webhook": {"secret": "hook"}}, {"deadMansSwitch": {"secret": "pulse", "key": "address"}}]
         ),
         "dashboards": st.booleans(),
+        "protect": st.booleans(),
     },
 )
 
@@ -250,6 +252,10 @@ MUTATIONS: Mapping[str, Mutation] = {
     "cycle": _cycle,
     "own parent": _of("regional", "parent", "region0"),
     "parent that is none": _of("regional", "parent", "nobody"),
+    "wave of nobody": _of("global", "wave", 0),
+    "waves without a wave": lambda page: (
+        None if any("wave" in each for each in page["clusters"].values()) else _set(page, ("waves", "timeout"), "1h")
+    ),
     "orphan": _of("regional", "parent", []),
     "below an edge": _below_an_edge,
     "edge that is federated": _of("edge", "parent", "hub"),

@@ -49,6 +49,16 @@ def test_check_shows_every_edge_with_its_budget_and_every_warning() -> None:
     assert done.stderr.startswith("warning: hub has no storage")
 
 
+def test_check_shows_waves_where_there_are_several(tmp_path: Path) -> None:
+    page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(page))
+    assert "wave" not in run("check", "--root", str(tmp_path)).stdout
+    page["config"]["prometheus-fleet:fleet"]["clusters"]["hub"]["wave"] = 4
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(page))
+    (line,) = [line for line in run("check", "--root", str(tmp_path)).stdout.splitlines() if "region:*" in line]
+    assert "1 → 4" in line
+
+
 def test_check_draws_the_fleet() -> None:
     drawn = run("check", "--root", "examples/single-region", "--stack", "example", "--format", "mermaid").stdout
     assert (

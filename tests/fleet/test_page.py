@@ -68,15 +68,15 @@ clusters.hub.teir: unknown key; did you mean tier?
         "colour: red\nclusters: {hub: {tier: global}}",
         (
             "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, regions, "
-            "tiers, expect, keep, federate, destinations, alerting, dashboards, values, clusters"
+            "tiers, expect, keep, federate, destinations, alerting, dashboards, values, waves, protect, clusters"
         ),
     ),
     "a key in the wrong place": (
         "clusters: {hub: {tier: global, intervals: {scrape: 10s}}}",
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
-            "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, up, parent, "
-            "severalParents, discover, gateway, expect, maintenance, values\n\n"
+            "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, wave, up, "
+            "parent, severalParents, discover, gateway, expect, maintenance, values\n\n"
             "    clusters:\n      hub: {tier: global}\n"
         ),
     ),

@@ -188,6 +188,12 @@ def test_a_region_may_consist_of_what_it_discovers() -> None:
     assert [edge.clusters for edge in fleet.scraped] == [("team-a",), ("team-a",)]
 
 
+def test_waves_and_protection_are_the_pages_and_the_defaults_are_one_wave_that_is_protected() -> None:
+    usual = plan(hub=HUB, eu_1=LEAF).clusters["eu-1"]
+    other = plan({"protect": False}, hub=HUB, eu_1={**LEAF, "wave": 3}).clusters["eu-1"]
+    assert [(each.wave, each.protect) for each in (usual, other)] == [(1, True), (3, False)]
+
+
 def test_a_fleet_that_loses_nothing_has_no_warning() -> None:
     page = {"tiers": {"global": {"storage": {"size": "10Gi"}}}}
     assert plan(page, hub=HUB, eu=EU, eu_1=LEAF).warnings == ()

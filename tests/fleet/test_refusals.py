@@ -493,6 +493,26 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "clusters.eu-1.kubeconfigSecret",
         "kubeconfig and kubeconfigSecret exclude each other",
     ),
+    "one wave for all": (
+        clusters(**{name: {"wave": 2} for name in ("hub", "eu", "us", "eu_1", "us_1", "shop_1")}),
+        "clusters.hub.wave",
+        "has no effect: every cluster is in wave 2",
+    ),
+    "a timeout of waves without waves": (
+        {"waves": {"timeout": "30m"}},
+        "waves.timeout",
+        "has no effect: every cluster is in the same wave",
+    ),
+    "waves that are never done": (
+        {"waves": {"healthyFor": "15m"}, **clusters(eu_1={"wave": 2})},
+        "waves.timeout",
+        "must be longer than healthyFor, or no wave would ever be done",
+    ),
+    "a wave before the first": (
+        clusters(eu_1={"wave": 0}),
+        "clusters.eu-1.wave",
+        "input should be greater than or equal to 1",
+    ),
     "a region without a name": (
         clusters(eu={"region": None}),
         "clusters.eu.region",

@@ -139,3 +139,9 @@ def test_a_leafs_service_can_be_discovered_and_those_of_the_tiers_above_cannot(d
     assert services.pop("eu-1") == {"labels": {"app.kubernetes.io/name": "prometheus", "cluster": "eu-1"}}
     assert services.pop("eu-2") is not None
     assert set(services.values()) == {None}
+
+
+def test_volumes_outlive_what_claimed_them_and_nothing_is_said_where_there_are_none() -> None:
+    kept = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert spec_of({"storage": {"size": "10Gi"}})["persistentVolumeClaimRetentionPolicy"] == kept
+    assert "persistentVolumeClaimRetentionPolicy" not in spec_of({})
