@@ -4,6 +4,7 @@ The CRDs are 5 MB of another project's files: they are taken from the module, wh
 kept here.
 """
 
+import bz2
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from local.errors import LocalError
 from local.golang import Go
 
 OPERATOR = "github.com/prometheus-operator/prometheus-operator"
+_CRDS = Path("charts", "crds")
 
 
 def operator_crds(go: Go, tool: Path) -> Path:
@@ -30,7 +32,9 @@ def assemble(chart: Path, crds: Path, out: Path) -> bool:
     wanted = {path.relative_to(chart): path.read_bytes() for path in chart.rglob("*") if path.is_file()}
     # refuse.yaml compares with the chart's own values, and templates cannot read a file of that name.
     wanted[Path("known.yaml")] = wanted[Path("values.yaml")]
-    wanted |= {Path("charts/crds/crds", path.name): path.read_bytes() for path in crd_files}
+    wanted |= {_CRDS / "crds" / path.name: path.read_bytes() for path in crd_files}
+    # Once more for the hook that updates them: a ConfigMap has no room for them as they are.
+    wanted[_CRDS / "files" / "crds.bz2"] = bz2.compress(b"---\n".join(path.read_bytes() for path in crd_files))
     present = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     if present == wanted:
         return False
