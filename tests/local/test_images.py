@@ -106,7 +106,9 @@ def test_an_image_that_cannot_be_built_names_the_value_that_switches_it_off(
 
 def test_an_image_of_a_debian_package_cannot_be_built_elsewhere(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(LocalError, match="no image for docker.io/busybox:1.* off with crds.upgradeJob.enabled=false"):
+    with pytest.raises(
+        LocalError, match=r"no image for docker\.io/busybox:1 .* off with crds\.upgradeJob\.enabled=false"
+    ):
         archive(["docker.io/busybox:1"], tools)
 
 
