@@ -89,7 +89,11 @@ def program(folder: Path, crds: Path) -> Generator[Program]:
     plan = compile_page(read_page(page(chart, folder / "kubeconfig"), {}))
     archive = images.archive(image_references(plan, toolchain.version("kubectl"))["hub"], tools)
     copied = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     for name in copied:
         if name.startswith(("fleet/", "components/", "rules/", "__main__.py", "Pulumi.yaml")):
