@@ -8,9 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pulumi
+import pulumi.runtime.mocks
 import pulumi.runtime.settings
 import pytest
 import yaml
+
+from fleet.adopt import import_file
+from fleet.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -125,3 +129,21 @@ def test_a_parent_holds_one_password_for_each_child(program: Recorder) -> None:
 
 def test_kubeconfigs_reach_their_provider(program: Recorder) -> None:
     assert program.named("eu-1").inputs["kubeconfig"]["value"] == "kubeconfig of eu-1"
+
+
+@pytest.mark.usefixtures("program")
+def test_what_is_imported_is_what_the_program_registers(dev: Plan) -> None:
+    resources = import_file(dev, [*dev.clusters], "dev")["resources"]
+    types = {resource["name"]: resource["type"] for resource in resources}
+    # A mock's URN begins with the parent's type.
+    above = {each["name"]: f"{types[each['parent']]}$" if "parent" in each else "" for each in resources}
+    imported = {f"{above[name]}{type_}::{name}" for name, type_ in types.items()}
+    assert len(imported) == 3 * len(dev.clusters)
+
+    monitor = pulumi.runtime.settings.get_monitor()
+    assert isinstance(monitor, pulumi.runtime.mocks.MockMonitor)
+    assert (
+        imported
+        - {urn.split("::", 2)[2].removeprefix("pulumi:pulumi:Stack$") for urn in monitor.get_registered_resources()}
+        == set()
+    )
