@@ -96,7 +96,7 @@ def program(folder: Path, crds: Path) -> Generator[Program]:
         check=True,
     ).stdout.splitlines()
     for name in copied:
-        if name.startswith(("fleet/", "components/", "rules/", "__main__.py", "Pulumi.yaml")):
+        if not name.startswith(("tests/", "examples/")):
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, tree / name)
     (tree / ".venv").symlink_to(ROOT / ".venv")
