@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fleet.adopt import import_file
 from fleet.compiler import compile_fleet
 from fleet.errors import FleetError
 from fleet.explain import explain as explain_metric
@@ -96,6 +97,12 @@ def try_match(cluster: str, match: str, stack: Stack = "dev", root: Root = HERE)
 
     for line in verdict(plan, cluster, asyncio.run(live_price(plan, cluster, match))):
         typer.echo(line)
+
+
+@app.command()
+def adopt(clusters: Annotated[list[str], typer.Argument()], stack: Stack = "dev", root: Root = HERE) -> None:
+    """Print what `pulumi import --file` takes to bring clusters' existing releases under the program."""
+    typer.echo(json.dumps(import_file(_part(stack, root), clusters, stack), indent=2))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
-from fleet import gateway
+from fleet import gateway, versions
 from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
 from fleet.names import (
@@ -73,6 +73,13 @@ def _common(cluster: ClusterPlan) -> Values:
     return {
         "fullnameOverride": RELEASE,
         "commonLabels": object_labels(cluster.tier),
+        "crds": {
+            # Helm itself installs CRDs and never updates them: an operator newer than its CRDs loses fields.
+            "upgradeJob": {
+                "enabled": True,
+                "image": {"busybox": {"repository": "library/busybox", "tag": versions.BUSYBOX}},
+            }
+        },
         "alertmanager": {"enabled": False} if cluster.alerting is None else alertmanager(cluster.alerting),
         "grafana": {"enabled": False},
         "defaultRules": {"create": False},

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from local import cache
 from local.errors import LocalError
 from local.progress import step
 
@@ -23,7 +24,7 @@ def ensure_debian_packages() -> None:
     if not missing:
         return
     wanted = " ".join(missing)
-    if shutil.which("apt-get") is None:
+    if not can_fetch():
         raise LocalError(
             f"the local fleet needs {wanted} (names in Debian), and there is no apt-get here to install them: "
             f"install them and run again."
@@ -52,12 +53,40 @@ def missing_packages() -> list[str]:
     return [package for package in PACKAGES if package not in installed]
 
 
-def _apt_get(*arguments: str) -> None:
+def can_fetch() -> bool:
+    """Whether this machine has Debian's packages to take from."""
+    return shutil.which("apt-get") is not None
+
+
+def unpacked(package: str, program: str) -> Path:
+    """A program of a package that is taken into the cache and not installed: others may conflict with it here.
+
+    Only where `can_fetch`. Raises LocalError.
+    """
+
+    def build(files: Path, scratch: Path) -> None:
+        with step(f"unpack {program} from the Debian package {package}"):
+            _apt_get("update")
+            _apt_get("download", package, folder=scratch)
+            (archive,) = scratch.glob("*.deb")
+            subprocess.run(["dpkg-deb", "--extract", str(archive), str(scratch)], check=True)
+            # With /usr merged or not.
+            found = next(path for root in ("", "usr") if (path := scratch / root / "bin" / program).is_file())
+            shutil.copyfile(found, files / program)
+            (files / program).chmod(0o755)
+
+    entry = cache.root() / "debian" / package
+    cache.fill(entry, build)
+    return entry / program
+
+
+def _apt_get(*arguments: str, folder: Path | None = None) -> None:
     command = ["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=300", *arguments]
     if _SYSTEMD.is_dir():
         command = [*_HIDE_SYSTEMD, *command]
     done = subprocess.run(
         command,
+        cwd=folder,
         env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

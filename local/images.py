@@ -1,4 +1,4 @@
-"""Container images of one static binary each, in place of those that a registry would serve.
+"""Container images of one static program each, in place of those that a registry would serve.
 
 They stand under the names that a chart renders, and are laid out as the originals where a pod can tell.
 """
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from local import cache
+from local import cache, debian
 from local.errors import LocalError
 from local.progress import step
 
@@ -38,6 +38,10 @@ class Image:
     command: tuple[str, ...] = ()
     environment: tuple[str, ...] = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
     folders: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    """Further names of the program."""
+    package: str = ""
+    """The Debian package that has the program; empty for one that is built here."""
 
 
 def _image(tool: str, path: str, *arguments: str) -> Image:
@@ -76,11 +80,20 @@ IMAGES = {
         environment=(*Image.environment, "XDG_CONFIG_HOME=/config", "XDG_DATA_HOME=/data"),
         folders=("/srv", "/config", "/data"),
     ),
+    "kubectl": _image("kubectl", "/bin/kubectl"),
+    "library/busybox": Image(
+        "busybox",
+        "/bin/busybox",
+        entrypoint=(),
+        command=("sh",),
+        links=("/bin/sh", "/bin/bzcat"),
+        package="busybox-static",
+    ),
     "demo-app": _image("demo-app", "/bin/demo-app"),
     "pause": _image("pause", "/pause"),
 }
 
-# What the charts may ask for and cannot be built here, and the value that does without.
+# What the charts may ask for and cannot always be built here, and the value that does without.
 _SWITCHES = {
     "grafana/grafana": "grafana.enabled=false",
     "grafana/grafana-image-renderer": "grafana.imageRenderer.enabled=false",
@@ -93,9 +106,8 @@ _SWITCHES = {
         "kube-state-metrics.kubeRBACProxy.enabled=false and prometheus-node-exporter.kubeRBACProxy.enabled=false"
     ),
     "prometheus-community/windows-exporter": "windowsMonitoring.enabled=false",
-    "prometheus/busybox": "prometheus-node-exporter.permissionInitContainer={}",
     "library/busybox": "crds.upgradeJob.enabled=false",
-    "kubectl": "crds.upgradeJob.enabled=false",
+    "prometheus/busybox": "prometheus-node-exporter.permissionInitContainer={}",
 }
 
 
@@ -138,7 +150,7 @@ def archive(references: Iterable[str], tools: Path) -> Path:
     refused: list[str] = []
     for reference in wanted:
         image, parsed = image_for(reference), _Reference.parse(reference)
-        if image is None:
+        if image is None or (image.package and not debian.can_fetch()):
             switch = _by_name(_SWITCHES, reference)
             advice = f"switch it off with {switch}" if switch else "switch off the value that asks for it"
             refused.append(f"no image for {reference} can be built here: {advice}")
@@ -150,12 +162,15 @@ def archive(references: Iterable[str], tools: Path) -> Path:
         raise LocalError("\n".join(refused))
 
     architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
-    recipe = [[asdict(image), names, cache.digest(tools / image.tool)] for image, names in images.items()]
+    programs = {
+        image: debian.unpacked(image.package, image.tool) if image.package else tools / image.tool for image in images
+    }
+    recipe = [[asdict(image), names, cache.digest(programs[image])] for image, names in images.items()]
     layout = [architecture, cache.digest(Path(__file__))]
     key = hashlib.sha256(json.dumps([layout, recipe]).encode()).hexdigest()[:12]
     entry = cache.root() / "images" / key
     with step("pack the images") as packed:
-        cache.fill(entry, lambda files, scratch: _write(files / ARCHIVE, images, architecture, tools, scratch))
+        cache.fill(entry, lambda files, scratch: _write(files / ARCHIVE, images, architecture, programs, scratch))
         packed.detail = f"{len(wanted)} names, {len(images)} programs"
     return entry / ARCHIVE
 
@@ -165,12 +180,18 @@ def _by_name(table: Mapping[str, _T], reference: str) -> _T | None:
     return next((value for name, value in table.items() if repository.endswith(f"/{name}")), None)
 
 
-def _write(out: Path, images: Mapping[Image, Sequence[str]], architecture: str, tools: Path, scratch: Path) -> None:
+def _write(
+    out: Path,
+    images: Mapping[Image, Sequence[str]],
+    architecture: str,
+    programs: Mapping[Image, Path],
+    scratch: Path,
+) -> None:
     manifest: list[dict[str, object]] = []
     with tarfile.open(out, "w") as tar:
         for image, names in images.items():
             layer = scratch / image.tool
-            _write_layer(layer, image, tools / image.tool)
+            _write_layer(layer, image, programs[image])
             diff = cache.digest(layer)
             config = _config(image, architecture, diff)
             config_name = f"{hashlib.sha256(config).hexdigest()}.json"
@@ -212,12 +233,20 @@ def _write_layer(out: Path, image: Image, program: Path) -> None:
         for name, text in _ACCOUNTS.items():
             _add(tar, name, text.encode())
         _add_file(tar, path, program, 0o755)
+        for link in image.links:
+            _add_link(tar, link.lstrip("/"), image.path)
 
 
 # A TarInfo of its own has no time, no names and no owner but those set here: the same bytes for all.
 def _add_folder(tar: tarfile.TarFile, name: str, mode: int, *, owner: int = 0) -> None:
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, mode, owner, owner
+    tar.addfile(entry)
+
+
+def _add_link(tar: tarfile.TarFile, name: str, target: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, target, 0o777
     tar.addfile(entry)
 
 

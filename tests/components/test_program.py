@@ -8,9 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pulumi
+import pulumi.runtime.mocks
 import pulumi.runtime.settings
 import pytest
 import yaml
+
+from fleet.adopt import import_file
+from fleet.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -156,3 +160,21 @@ def test_dashboards_lie_in_the_global_cluster_and_nowhere_else(program: Recorder
         assert args.inputs["metadata"]["labels"]["grafana_dashboard"] == "1"
         ((file, text),) = args.inputs["data"].items()
         assert f"{json.loads(text)['uid']}.json" == file
+
+
+@pytest.mark.usefixtures("program")
+def test_what_is_imported_is_what_the_program_registers(dev: Plan) -> None:
+    resources = import_file(dev, [*dev.clusters], "dev")["resources"]
+    types = {resource["name"]: resource["type"] for resource in resources}
+    # A mock's URN begins with the parent's type.
+    above = {each["name"]: f"{types[each['parent']]}$" if "parent" in each else "" for each in resources}
+    imported = {f"{above[name]}{type_}::{name}" for name, type_ in types.items()}
+    assert len(imported) == 3 * len(dev.clusters)
+
+    monitor = pulumi.runtime.settings.get_monitor()
+    assert isinstance(monitor, pulumi.runtime.mocks.MockMonitor)
+    assert (
+        imported
+        - {urn.split("::", 2)[2].removeprefix("pulumi:pulumi:Stack$") for urn in monitor.get_registered_resources()}
+        == set()
+    )

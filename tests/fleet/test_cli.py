@@ -197,3 +197,9 @@ def test_a_question_that_makes_no_sense_is_answered_without_asking(
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("FLEET_CHART", raising=False)
     assert message in str(CliRunner().invoke(app, arguments).exception)
+
+
+def test_adopting_a_cluster_that_is_not_there_names_the_nearest() -> None:
+    done = run("adopt", "eu-11", "--stack", "dev")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "CLUSTER: there is no cluster 'eu-11'; did you mean eu-1?\n"

@@ -1,9 +1,11 @@
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from fleet.compiler import compile_page
+from fleet.names import Tier
 from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.render import rendered_values
@@ -86,6 +88,14 @@ def test_replicas_resources_and_timeouts_are_those_of_the_page() -> None:
     assert spec["replicas"] == 2
     assert spec["resources"] == {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
     assert spec["scrapeTimeout"] == "7s"
+
+
+def test_the_crds_are_updated_before_the_rest_at_every_tier_by_images_of_exact_tags(dev: Plan) -> None:
+    assert {cluster.tier for cluster in dev.clusters.values()} == set(Tier)
+    for cluster in dev.clusters.values():
+        job = rendered_values(dev, cluster)["crds"]["upgradeJob"]
+        assert job["enabled"] is True
+        assert re.fullmatch(r"\d+\.\d+\.\d+", job["image"]["busybox"]["tag"])
 
 
 def test_a_mirror_serves_every_image_the_gateways_too() -> None:

@@ -4,8 +4,11 @@
 dependencies kube-state-metrics and prometheus-node-exporter in `charts/`, as `helm pull --untar` makes one.
 """
 
+import base64
+import bz2
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,13 +67,18 @@ def _meaning(value: Json) -> Json:
     if not isinstance(value, dict):
         return value
     return {
-        key: _meaning(item)
+        key: _crd_names(cast("str", item)) if key == "crds.bz2" else _meaning(item)
         for key, item in value.items()
         if item is not None
         and (key, item) != ("annotations", {})
         and key not in {"chart", "helm.sh/chart"}
         and not (key == "app.kubernetes.io/version" and str(item).startswith("88.5.3"))
     }
+
+
+def _crd_names(packed: str) -> Json:
+    """Of the operator's CRDs in a ConfigMap: what is in them is the operator's."""
+    return [*re.findall(r"^  name: (\S+)$", bz2.decompress(base64.b64decode(packed)).decode(), re.MULTILINE)]
 
 
 def facts(objects: dict[str, Object]) -> dict[str, Object]:
@@ -89,6 +97,10 @@ def _excerpt(found: Object) -> Object:
             return {"spec": spec}
         case "ServiceMonitor":
             return {"endpoints": spec["endpoints"], "selector": spec["selector"]}
+        case "ConfigMap" if "binaryData" in found:
+            return {"binaryData": found["binaryData"]}
+        case "Job":
+            return {"spec": spec}
         case "Deployment" | "DaemonSet":
             container = cast("list[Object]", cast("Object", cast("Object", spec["template"])["spec"])["containers"])[0]
             return {"image": container["image"], "args": container["args"]}

@@ -19,8 +19,17 @@ CHART = Path(__file__).parents[2] / "local" / "chart"
 CRD = """\
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: things.example.org}
+metadata:
+  name: {name}
 """
+# The names of the operator's.
+CRDS = [
+    f"{kind}.monitoring.coreos.com"
+    for kind in (
+        *("alertmanagerconfigs", "alertmanagers", "podmonitors", "probes", "prometheusagents", "prometheuses"),
+        *("prometheusrules", "scrapeconfigs", "servicemonitors", "thanosrulers"),
+    )
+]
 real_chart = pytest.mark.skipif("FLEET_REAL_CHART" not in os.environ, reason="FLEET_REAL_CHART names no unpacked chart")
 
 # Real defaults that mean nothing to what the small chart makes.
@@ -43,7 +52,8 @@ WITHOUT_EFFECT = (
 @pytest.fixture(scope="module")
 def crds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crds")
-    (folder / "things.yaml").write_text(CRD)
+    for name in CRDS:
+        (folder / f"{name}.yaml").write_text(CRD.format(name=name))
     return folder
 
 
@@ -86,6 +96,7 @@ def test_renders_the_objects_that_the_real_chart_renders(chart: Path, tier: str)
         ("prometheus/prometheusSpec/enforcedNamespaceLabel", "namespace"),
         ("prometheus/prometheusSpec/tsdb/unheardOf", "1h"),
         ("prometheus-node-exporter/prometheus/podMonitor/enabled", True),
+        ("crds/upgradeJob/serviceAccount/name", "own"),
         ("unheardOf", 1),
     ],
 )
@@ -153,6 +164,8 @@ def test_assembling_mends_a_changed_chart_and_takes_leftovers_away(crds: Path, t
     assemble(CHART, crds, out)
     (out / "templates" / "stray.yaml").write_text("kind: Stray")
     (out / "Chart.yaml").unlink()
+    packed = out / "charts" / "crds" / "files" / "crds.bz2"
+    packed.write_bytes(packed.read_bytes()[:-1])
     for killed in ("chart.new", "chart.old"):
         (tmp_path / killed / "half").mkdir(parents=True)
 

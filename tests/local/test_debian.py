@@ -87,3 +87,18 @@ def test_packages_start_no_daemon_where_systemd_runs(
     update, install = [call for call in calls(tmp_path) if "apt-get" in call]
     assert update.startswith("unshare --mount ")
     assert install.startswith("unshare --mount ")
+
+
+def test_a_package_is_unpacked_and_not_installed(fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    fake("apt-get", 'case "$*" in *" download small-static") : >small.deb;; esac')
+    fake("dpkg-deb", '/bin/mkdir "$3/bin"; echo "the program small" >"$3/bin/small"')
+
+    found = debian.unpacked("small-static", "small")
+    assert found.read_text() == "the program small\n"
+    assert os.access(found, os.X_OK)
+    assert not any(" install " in call for call in calls(tmp_path))
+
+    before = calls(tmp_path)
+    assert debian.unpacked("small-static", "small") == found
+    assert calls(tmp_path) == before

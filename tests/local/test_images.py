@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local import cache
+from local import cache, debian
 from local.errors import LocalError
 from local.images import IMAGES, archive, image_for
 
@@ -18,6 +18,8 @@ CHART = {
     "quay.io/prometheus/node-exporter:v1.12.1": "node_exporter",
     "quay.io/prometheus/node-exporter:v1.12.1-distroless": "node_exporter",
     "docker.io/library/caddy:2.11.9": "caddy",
+    "registry.k8s.io/kubectl:v1.36.3": "kubectl",
+    "docker.io/library/busybox:1.37.0": "busybox",
     "ghcr.io/prometheus-fleet/demo-app:1": "demo-app",
     "docker.io/library/demo-app:1": "demo-app",
     "registry.k8s.io/pause:3.10": "pause",
@@ -30,11 +32,12 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> Path:
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "tools"
     folder.mkdir()
     for image in IMAGES.values():
         (folder / image.tool).write_bytes(f"the program {image.tool}".encode())
+    monkeypatch.setattr(debian, "unpacked", lambda _package, program: folder / program)
     return folder
 
 
@@ -52,6 +55,7 @@ def test_each_reference_of_the_chart_has_its_program(reference: str, tool: str) 
         ("localhost/prometheus/prometheus", "prometheus"),
         ("caddy", "caddy"),
         ("caddy:2", "caddy"),
+        ("docker.io/busybox:1.37.0", "busybox"),
         ("prometheus/node-exporter", "node_exporter"),
     ],
 )
@@ -69,6 +73,7 @@ def test_registry_mirror_and_short_name_do_not_matter(reference: str, tool: str)
         "docker.io/bitnami/prometheus:3",
         "example.com/not-caddy:1",
         "example.com/my-demo-app:1",
+        "quay.io/prometheus/busybox:latest",
         "",
     ],
 )
@@ -89,8 +94,6 @@ def test_another_image_with_a_like_name_is_not_taken_for_ours(reference: str) ->
         ("quay.io/thanos/thanos:v0.42.4", "thanosRuler.enabled=false"),
         ("quay.io/brancz/kube-rbac-proxy:v0.22.1", "kube-state-metrics.kubeRBACProxy.enabled=false"),
         ("ghcr.io/prometheus-community/windows-exporter:0.31.0", "windowsMonitoring.enabled=false"),
-        ("docker.io/busybox:latest", "crds.upgradeJob.enabled=false"),
-        ("registry.k8s.io/kubectl:v1.36.3", "crds.upgradeJob.enabled=false"),
     ],
 )
 def test_an_image_that_cannot_be_built_names_the_value_that_switches_it_off(
@@ -99,6 +102,14 @@ def test_an_image_that_cannot_be_built_names_the_value_that_switches_it_off(
     with pytest.raises(LocalError) as refused:
         archive([*CHART, reference], tools)
     assert f"no image for {reference} can be built here: switch it off with {switch}" in str(refused.value)
+
+
+def test_an_image_of_a_debian_package_cannot_be_built_elsewhere(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(
+        LocalError, match=r"no image for docker\.io/busybox:1 .* off with crds\.upgradeJob\.enabled=false"
+    ):
+        archive(["docker.io/busybox:1"], tools)
 
 
 def test_all_missing_images_are_named_at_once(tools: Path) -> None:
@@ -182,6 +193,7 @@ STARTS = {
     ],
     "quay.io/prometheus/node-exporter:v1.12.1": ["/bin/node_exporter"],
     "docker.io/library/caddy:2.11.9": [],
+    "registry.k8s.io/kubectl:v1.36.3": ["/bin/kubectl"],
     "registry.k8s.io/pause:3.10": ["/pause"],
 }
 
@@ -213,6 +225,16 @@ def test_caddy_is_found_by_name(tools: Path) -> None:
     assert isinstance(settings, dict)
     assert "/usr/bin" in settings["Env"][0].removeprefix("PATH=").split(":")
     assert settings["Cmd"][0] == "caddy"
+
+
+def test_busybox_is_found_under_the_names_of_its_parts(tools: Path, tmp_path: Path) -> None:
+    path = archive(["busybox:1"], tools)
+    _, layer_name = images_in(path)["docker.io/library/busybox:1"]
+    files = members(layer_of(path, layer_name, tmp_path / "layer.tar"))
+    assert {name: files[name].linkname for name in ("bin/sh", "bin/bzcat")} == {
+        "bin/sh": "/bin/busybox",
+        "bin/bzcat": "/bin/busybox",
+    }
 
 
 def test_an_archive_is_kept_until_a_program_changes_and_mended_when_damaged(tools: Path) -> None:

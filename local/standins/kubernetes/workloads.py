@@ -7,7 +7,7 @@ from local.standins.kubernetes import helm
 from local.standins.kubernetes.await_ready import RULES, NeverReadyError
 from local.standins.kubernetes.client import Client
 from local.standins.kubernetes.diagnosis import diagnose
-from local.standins.properties import JsonObject, pluck_str
+from local.standins.properties import JsonObject, pluck_list, pluck_str
 
 KINDS: Final = {"Deployment", "StatefulSet", "DaemonSet", "Job", "Pod"}
 KEEP_EVERY: Final = 4
@@ -64,7 +64,8 @@ class Workloads:
         last = await records.last(self.namespace, self.release)
         if last and (self._revision is None or last.secret != self._revision.secret):
             record = await records.record(self.namespace, last)
-            objects = helm.manifest_objects(pluck_str(record, "manifest"))
+            hooks = [pluck_str(hook, "manifest") for hook in pluck_list(record, "hooks")]
+            objects = helm.manifest_objects("\n---\n".join([*hooks, pluck_str(record, "manifest")]))
             self._objects = [item for item in objects if item.kind in KINDS]
             self._revision = last
         waiting: list[tuple[JsonObject, str]] = []

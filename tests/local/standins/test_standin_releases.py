@@ -229,6 +229,31 @@ def test_after_a_killed_engine_the_next_up_takes_over_the_release_that_it_began(
     project.destroy()
 
 
+HOOK = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: {{ .Release.Name }}-before, annotations: {helm.sh/hook: pre-install}}
+spec:
+  template:
+    spec: {restartPolicy: Never, containers: [{name: main, image: none.invalid/none:1}]}
+"""
+
+
+def test_a_hook_that_does_not_end_is_shown_and_explained(project: Project, chart: Path, tmp_path: Path) -> None:
+    (chart / "templates" / "hook.yaml").write_text(HOOK)
+    with fake_node(project.cluster, tmp_path):
+        running = project.start(release("hooked", chart, timeout=12))
+        running.until(lambda: "waiting for Job hooked-before" in project.output, "the hook")
+        pod = project.cluster.kubectl("get", "pod", "-n", "hooked", "-o", "name").strip().removeprefix("pod/")
+        crash(project.cluster, "hooked", pod, "main")
+        error = running.future.exception(60)
+        assert error
+        project.cluster.kubectl("delete", "pod", "-n", "hooked", pod, "--force", "--grace-period=0")
+    assert "failed pre-install" in project.output
+    assert f"log {pod}/main: {LAST_WORDS}" in project.output
+    project.destroy()
+
+
 def test_a_release_left_pending_by_a_killed_helm_is_mended_by_the_next_up(project: Project, chart: Path) -> None:
     values: dict[str, object] = {"replicas": 0}
     program = release("pending", chart, values=values)
