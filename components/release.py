@@ -1,11 +1,13 @@
-"""The one place that makes a Helm release."""
+"""The one place that makes a Helm release, and the NetworkPolicies of what runs in it."""
 
 from collections.abc import Sequence
 
 import pulumi
 from pulumi_kubernetes.helm.v3 import Release
 
+from components.objects import create
 from fleet.names import RELEASE
+from fleet.network_policies import network_policies
 from fleet.plan import ClusterPlan
 from fleet.values import Values
 
@@ -13,6 +15,11 @@ from fleet.values import Values
 def kube_prometheus_stack(
     cluster: ClusterPlan, values: Values, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource]
 ) -> Release:
+    # Before the release: no pod of it is there while anybody may reach it.
+    policies = [
+        create(f"{cluster.name}-policy-{policy['metadata']['name']}", policy, pulumi.ResourceOptions(parent=parent))
+        for policy in network_policies(cluster)
+    ]
     return Release(
         f"{cluster.name}-release",
         name=RELEASE,
@@ -20,5 +27,5 @@ def kube_prometheus_stack(
         chart=cluster.chart.source,
         version=cluster.chart.version,
         values=values,
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on]),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on, *policies]),
     )

@@ -96,6 +96,11 @@ def prometheus_rule(cluster: ClusterPlan, group: RuleGroup) -> Manifest:
     }
 
 
+def network_policy(cluster: ClusterPlan, name: str, spec: Mapping[str, object]) -> Manifest:
+    metadata = _metadata(cluster, name)
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
 def _secret(cluster: ClusterPlan, name: str, data: Mapping[str, object]) -> Manifest:
     return {
         "apiVersion": "v1",

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from fleet.names import Tier
-from fleet.page import Chart, Destination, ExtraMatch, ParentRef, Resources, Storage
+from fleet.page import Chart, Destination, ExtraMatch, NetworkPolicies, ParentRef, Resources, Storage
 
 BYTES_PER_SAMPLE = 512
 """Of a sample on `/federate`, labels included: more than any recorded series takes."""
@@ -129,6 +129,8 @@ class ClusterPlan:
     external_labels: Mapping[str, str]
     gateway: GatewayPlan | None
     """How others reach it; None where nobody calls."""
+    callees: tuple[GatewayPlan, ...]
+    """The gateways that its Prometheus calls."""
     scrape_interval: timedelta
     scrape_timeout: timedelta | None
     rule_interval: timedelta
@@ -142,6 +144,8 @@ class ClusterPlan:
     """Whether raw series of edges arrive here, which makes it the place of their `cluster:*` rules."""
     destinations: Mapping[str, Destination]
     """Receivers outside of the fleet that it writes to."""
+    network_policies: NetworkPolicies | None
+    """None where the page switches them off."""
     chart: Chart
     overlays: tuple[Mapping[str, JsonValue], ...]
     """The page's own chart values, to be laid over the program's in this order."""

@@ -9,6 +9,7 @@ import yaml
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.manifests import Manifest
+from fleet.network_policies import network_policies
 from fleet.plan import ClusterPlan, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values, password_key, username_key
@@ -61,6 +62,7 @@ def _gateway(cluster: ClusterPlan) -> GatewayPlan:
 
 def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     yield manifests.namespace(cluster)
+    yield from network_policies(cluster)
     if cluster.gateway is not None:
         yield manifests.gateway_service(cluster)
         if (route := manifests.gateway_route(cluster)) is not None:

@@ -10,6 +10,7 @@ from fleet.compiler.edges import federation, remote_write
 from fleet.compiler.gateways import gateway_problems
 from fleet.compiler.intervals import interval_problems
 from fleet.compiler.matches import match_problems
+from fleet.compiler.network_policies import network_policy_problems, network_policy_warnings
 from fleet.compiler.recording import rule_problems
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
@@ -33,8 +34,9 @@ def compile_page(page: Page, rules: Sequence[Rule] | None = None) -> Plan:
     _refuse_page(page, [*gateway_problems(page, topology), *destination_problems(page, topology)])
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
     _refuse_page(page, [*over_budget(page, edges)])
-    clusters = {name: cluster_plan(page, topology, name) for name in page.clusters}
-    return Plan(clusters, edges, writes, tuple(warnings(page, topology, edges)))
+    clusters = {name: cluster_plan(page, topology, (*edges, *writes), name) for name in page.clusters}
+    _refuse_page(page, [*network_policy_problems(page, clusters)])
+    return Plan(clusters, edges, writes, (*warnings(page, topology, edges), *network_policy_warnings(clusters)))
 
 
 def _independent_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem]:

@@ -1,17 +1,18 @@
 """What each cluster is by itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
 from fleet.compiler.gateways import gateway_plan
+from fleet.compiler.network_policies import network_policies
 from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
 from fleet.names import Tier
 from fleet.page import Cluster, Page, Settings
-from fleet.plan import ClusterPlan
+from fleet.plan import ClusterPlan, Edge
 
 _LEVEL = {Tier.LEAF: "cluster", Tier.REGIONAL: "regional", Tier.GLOBAL: "global", Tier.EDGE: "edge"}
 
@@ -41,7 +42,7 @@ def settings(page: Page, name: str) -> Settings:
     return merged
 
 
-def cluster_plan(page: Page, topology: Topology, name: str) -> ClusterPlan:
+def cluster_plan(page: Page, topology: Topology, edges: Iterable[Edge], name: str) -> ClusterPlan:
     cluster, own = page.clusters[name], settings(page, name)
     is_receiver = name == topology.top
     return ClusterPlan(
@@ -54,6 +55,7 @@ def cluster_plan(page: Page, topology: Topology, name: str) -> ClusterPlan:
         context=cluster.context,
         external_labels=_external_labels(name, cluster),
         gateway=gateway_plan(page, name) if name in topology.called else None,
+        callees=tuple(gateway_plan(page, edge.callee) for edge in edges if edge.caller == name),
         scrape_interval=page.intervals.scrape,
         scrape_timeout=page.intervals.timeout,
         rule_interval=page.intervals.rules,
@@ -64,6 +66,7 @@ def cluster_plan(page: Page, topology: Topology, name: str) -> ClusterPlan:
         receives_writes=is_receiver and bool(topology.writers),
         receives_edges=is_receiver and bool(named(page, Tier.EDGE)),
         destinations={key: each for key, each in page.destinations.items() if name in each.senders},
+        network_policies=network_policies(page, name),
         chart=page.chart,
         overlays=(page.values, cluster.values),
     )

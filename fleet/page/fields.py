@@ -1,6 +1,7 @@
 """Kinds of text that a page may hold, each with a message that says what would do."""
 
 import re
+from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -62,6 +63,23 @@ def _metric_but_not_up(name: str) -> str:
     return name
 
 
+def _blocks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_block, texts))
+
+
+def _block(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        pass
+    try:
+        meant = f"; did you mean {ip_network(text, strict=False)}?"
+    except ValueError:
+        meant = ", as 192.0.2.0/24 is one"
+    msg = f"{text!r} is not a block of addresses{meant}"
+    raise ValueError(msg)
+
+
 def _url(text: str) -> str:
     url = urlsplit(text)
     if url.scheme not in {"http", "https"} or not url.hostname:
@@ -90,3 +108,5 @@ MetricName = Annotated[
 SecretName = Annotated[str, _unspoken(_NAME, "the name of a Secret: lower-case letters, digits and -")]
 SecretKey = Annotated[str, _unspoken(_KEY, "a key of a Secret: letters, digits, -, _ and .")]
 Url = Annotated[str, AfterValidator(_url), Field(json_schema_extra={"format": "uri"})]
+# An empty list would say the opposite of what it seems to: in a NetworkPolicy it stands for everywhere.
+Blocks = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_blocks)]
