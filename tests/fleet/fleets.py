@@ -21,6 +21,8 @@ _LEAVES: Mapping[str, Page] = {
     },
     "host": {"gateway": {"type": "Host", "host": "a.example", "scheme": "http"}},
     "labelled": {"datacenter": "fra", "environment": "test", "labels": {"team": "shop"}},
+    "closed": {"networkPolicies": {"nodes": ["10.0.0.0/16"], "callers": ["192.0.2.0/24"]}},
+    "open": {"networkPolicies": False},
     "small": {"expect": {"namespaces": 2, "nodes": 1}, "budget": 500, "retention": "6h"},
     "verbose": {"values": {"prometheus": {"prometheusSpec": {"logLevel": "debug"}}}},
 }
@@ -52,6 +54,7 @@ _OPTIONS = st.fixed_dictionaries(
         ),
         "chart": st.just({"version": "88.5.3", "registry": "mirror.example"}),
         "namespace": st.just("observability"),
+        "networkPolicies": st.sampled_from([True, False, {"apiServer": ["192.0.2.0/28", "2001:db8::/64"]}]),
     },
 )
 
@@ -207,6 +210,16 @@ def _uncalled(page: Page) -> Path:
     return ("clusters", "mute", "gateway")
 
 
+def _policies(addresses: Page, *above: str) -> Mutation:
+    path = (*above, "networkPolicies")
+    return lambda page: (*_set(page, path, addresses), *addresses)
+
+
+def _closed_to_nobody(page: Page) -> Path:
+    page["clusters"]["mute"] = {"tier": "leaf", "context": "mute", "up": "remote_write"}
+    return _set(page, ("clusters", "mute", "networkPolicies", "callers"), ["192.0.2.0/24"])
+
+
 _SPEC = ("prometheus", "prometheusSpec")
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -260,6 +273,10 @@ MUTATIONS: Mapping[str, Mutation] = {
     "gateway without an address": _unreachable,
     "gateway that nobody calls": _uncalled,
     "one address for two": _impersonated,
+    "callers of a gateway that is none": _closed_to_nobody,
+    "nodes that nobody asks": _policies({"nodes": ["10.0.0.0/8"]}, "clusters", "hub"),
+    "network policies of nothing": _always(("networkPolicies",), None),
+    "callers that are nobody": _policies({"callers": []}),
     "label value that would be expanded": _of("leaf", "region", "$1"),
     "sender that is none": lambda page: _set(
         page, ("destinations",), {"far": {"url": "https://far.example", "senders": ["nobody"]}}

@@ -45,8 +45,8 @@ clusters.hub.teir: unknown key; did you mean tier?
     "a key that is none": (
         "colour: red\nclusters: {hub: {tier: global}}",
         (
-            "colour: unknown key; known here: chart, namespace, intervals, gateway, regions, tiers, expect, keep, "
-            "federate, destinations, values, clusters"
+            "colour: unknown key; known here: chart, namespace, intervals, gateway, networkPolicies, regions, "
+            "tiers, expect, keep, federate, destinations, values, clusters"
         ),
     ),
     "a key in the wrong place": (
@@ -54,7 +54,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
             "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, up, parent, "
-            "severalParents, gateway, expect, values\n\n    clusters:\n      hub: {tier: global}\n"
+            "severalParents, gateway, expect, networkPolicies, values\n\n    clusters:\n      hub: {tier: global}\n"
         ),
     ),
     "snake case": (

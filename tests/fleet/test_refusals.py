@@ -390,6 +390,26 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "clusters.eu-1.kubeconfigSecret",
         "kubeconfig and kubeconfigSecret exclude each other",
     ),
+    "an address among blocks that is none": (
+        {"networkPolicies": {"apiServer": ["192.0.2.0/24", "kubernetes"]}},
+        "networkPolicies.apiServer",
+        "'kubernetes' is not a block of addresses, as 192.0.2.0/24 is one",
+    ),
+    "a block with an address inside": (
+        clusters(eu_1={"networkPolicies": {"nodes": ["10.0.3.7/16"]}}),
+        "clusters.eu-1.networkPolicies.nodes",
+        "'10.0.3.7/16' is not a block of addresses; did you mean 10.0.0.0/16?",
+    ),
+    "nodes that nobody asks": (
+        clusters(eu={"networkPolicies": {"nodes": ["10.0.0.0/16"]}}),
+        "clusters.eu.networkPolicies.nodes",
+        "has no effect: no Prometheus here asks anything of its nodes",
+    ),
+    "callers of nobody": (
+        clusters(shop_1={"networkPolicies": {"callers": ["192.0.2.0/24"]}}),
+        "clusters.shop-1.networkPolicies.callers",
+        "has no effect: there is no gateway that anybody calls",
+    ),
     "a region without a name": (
         clusters(eu={"region": None}),
         "clusters.eu.region",
