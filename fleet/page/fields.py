@@ -82,7 +82,8 @@ def _block(text: str) -> str:
 
 def _url(text: str) -> str:
     url = urlsplit(text)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    # Reading the port refuses one that is none.
+    if url.scheme not in {"http", "https"} or not url.hostname or url.port == 0:
         msg = "not an http:// or https:// URL"
         raise ValueError(msg)
     return text

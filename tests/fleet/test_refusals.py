@@ -390,6 +390,11 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "clusters.eu-1.kubeconfigSecret",
         "kubeconfig and kubeconfigSecret exclude each other",
     ),
+    "a destination's port that is none": (
+        {"destinations": {"archive": {"url": "https://archive.example:99999/push", "senders": ["hub"]}}},
+        "destinations.archive.url",
+        "port out of range 0-65535",
+    ),
     "an address among blocks that is none": (
         {"networkPolicies": {"apiServer": ["192.0.2.0/24", "kubernetes"]}},
         "networkPolicies.apiServer",
