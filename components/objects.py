@@ -15,6 +15,7 @@ from fleet.rules import RuleGroup, rule_groups
 if TYPE_CHECKING:
     from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
     from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
+    from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgsDict
 
 
 def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulumi.CustomResource:
@@ -32,6 +33,9 @@ def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulum
         case "Service":
             spec = cast("ServiceSpecArgsDict", manifest.get("spec"))
             return k8s.core.v1.Service(name, metadata=metadata, spec=spec, opts=opts)
+        case "NetworkPolicy":
+            spec = cast("NetworkPolicySpecArgsDict", manifest.get("spec"))
+            return k8s.networking.v1.NetworkPolicy(name, metadata=metadata, spec=spec, opts=opts)
         case kind:
             return k8s.apiextensions.CustomResource(
                 name,

@@ -115,6 +115,11 @@ def dashboard(cluster: ClusterPlan, uid: str, model: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {f"{uid}.json": model}}
 
 
+def network_policy(cluster: ClusterPlan, name: str, spec: Mapping[str, object]) -> Manifest:
+    metadata = _metadata(cluster, name)
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
 def _secret(cluster: ClusterPlan, name: str, data: Mapping[str, object]) -> Manifest:
     return {
         "apiVersion": "v1",

@@ -9,7 +9,18 @@ from typing import Literal
 from pydantic import JsonValue
 
 from fleet.names import DISCOVERY_JOB, Tier
-from fleet.page import Alerting, Chart, Destination, ExtraMatch, Maintenance, ParentRef, Resources, Storage, Waves
+from fleet.page import (
+    Alerting,
+    Chart,
+    Destination,
+    ExtraMatch,
+    Maintenance,
+    NetworkPolicies,
+    ParentRef,
+    Resources,
+    Storage,
+    Waves,
+)
 
 NEARLY = 0.8
 """Of a budget: where a warning is given before the fleet is deployed, and an alert fires after."""
@@ -183,6 +194,8 @@ class ClusterPlan:
     external_labels: Mapping[str, str]
     gateway: GatewayPlan | None
     """How others reach it; None where nobody calls."""
+    callees: tuple[GatewayPlan, ...]
+    """The gateways that its Prometheus calls."""
     scrape_interval: timedelta
     scrape_timeout: timedelta | None
     rule_interval: timedelta
@@ -201,6 +214,8 @@ class ClusterPlan:
     """Of the cluster that has the Alertmanager."""
     discovery: Discovery | None
     """Children outside of the fleet that it federates; None where the page allows none."""
+    network_policies: NetworkPolicies | None
+    """None where the page switches them off."""
     chart: Chart
     overlays: tuple[Mapping[str, JsonValue], ...]
     """The page's own chart values, to be laid over the program's in this order."""

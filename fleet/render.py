@@ -12,6 +12,7 @@ from fleet.dashboards import dashboards
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.manifests import Manifest
 from fleet.names import DISCOVERY_KEY, Tier
+from fleet.network_policies import network_policies
 from fleet.plan import ClusterPlan, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values, password_key, username_key
@@ -64,6 +65,7 @@ def _gateway(cluster: ClusterPlan) -> GatewayPlan:
 
 def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     yield manifests.namespace(cluster)
+    yield from network_policies(cluster)
     if cluster.gateway is not None:
         yield manifests.gateway_service(cluster)
         if (route := manifests.gateway_route(cluster)) is not None:

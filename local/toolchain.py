@@ -77,6 +77,7 @@ _HELM = "helm.sh/helm/v3"
 _CADDY = "github.com/caddyserver/caddy/v2"
 _ETCD = "go.etcd.io/etcd/server/v3"
 _NODE_EXPORTER = "github.com/prometheus/node_exporter"
+_CYCLONUS = "github.com/mattfenwick/cyclonus"
 _APPS = "prometheus-fleet/apps"
 _PULUMI = "github.com/pulumi/pulumi/pkg/v3"
 _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
@@ -160,6 +161,9 @@ PULUMI = (
     ),
 )
 
+JUDGES = (_tool("cyclonus", _CYCLONUS, _commands(_CYCLONUS, "cyclonus")),)
+"""What only tests run."""
+
 
 def ensure(tools: Iterable[str] | None = None) -> Path:
     """Build what is missing or damaged of the named tools (None: of all but pulumi's); raises LocalError.
@@ -172,6 +176,11 @@ def ensure(tools: Iterable[str] | None = None) -> Path:
     if unknown := wanted - {name for build in FLEET for name in build.names}:
         raise ValueError(f"no such tools: {', '.join(sorted(unknown))}")
     return install(FLEET, [build for build in FLEET if wanted.intersection(build.names)])
+
+
+def judges() -> Path:
+    """The folder of what only tests run; raises LocalError."""
+    return install(JUDGES)
 
 
 def version(tool: str) -> str:

@@ -17,9 +17,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         return
     if any(item.get_closest_marker("cluster") for item in session.items):
-        folders = [toolchain.pulumi_bin(), toolchain.ensure()]
+        folders = [toolchain.pulumi_bin(), toolchain.ensure(), toolchain.judges()]
     else:
-        folders = [toolchain.ensure(WITHOUT_CLUSTERS)]
+        folders = [toolchain.ensure(WITHOUT_CLUSTERS), toolchain.judges()]
     os.environ["PATH"] = os.pathsep.join([*(str(folder) for folder in folders if folder), os.environ["PATH"]])
 
 

@@ -14,6 +14,7 @@ from fleet.compiler.edges import federation, remote_write
 from fleet.compiler.gateways import gateway_problems
 from fleet.compiler.intervals import interval_problems
 from fleet.compiler.matches import match_problems
+from fleet.compiler.network_policies import network_policy_problems, network_policy_warnings
 from fleet.compiler.recording import rule_problems
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
@@ -48,10 +49,14 @@ def compile_page(
     _refuse_page(page, [*gateway_problems(page, topology, stacks), *destination_problems(page, topology)])
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
     found = discovery(page, rules)
-    clusters = {name: cluster_plan(page, topology, name, found.get(name)) for name in page.clusters}
+    clusters = {
+        name: cluster_plan(page, topology, (*edges, *writes), name, found.get(name)) for name in page.clusters
+    }
     plan = Plan(clusters, edges, writes, page.dashboards, page.waves, warnings=(), stacks=stacks)
     _refuse_page(page, [*over_budget(page, plan.scraped)])
-    return replace(plan, warnings=tuple(warnings(page, topology, plan.scraped)))
+    _refuse_page(page, [*network_policy_problems(page, clusters)])
+    said = (*warnings(page, topology, plan.scraped), *network_policy_warnings(clusters))
+    return replace(plan, warnings=said)
 
 
 def _independent_problems(page: Page, rules: Sequence[Rule], stacks: Mapping[str, str]) -> Iterator[Problem]:

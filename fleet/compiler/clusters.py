@@ -1,17 +1,18 @@
 """What each cluster is by itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
 
 from fleet.compiler.gateways import gateway_plan
+from fleet.compiler.network_policies import network_policies
 from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
 from fleet.names import Tier
 from fleet.page import Cluster, Page, Settings
-from fleet.plan import ClusterPlan, Discovery
+from fleet.plan import ClusterPlan, Discovery, Edge
 
 _LEVEL = {Tier.LEAF: "cluster", Tier.REGIONAL: "regional", Tier.GLOBAL: "global", Tier.EDGE: "edge"}
 
@@ -46,7 +47,9 @@ def leaf_budget(page: Page) -> int:
     return page.tiers.leaf.budget or _DEFAULTS[Tier.LEAF].budget or 0
 
 
-def cluster_plan(page: Page, topology: Topology, name: str, discovery: Discovery | None) -> ClusterPlan:
+def cluster_plan(
+    page: Page, topology: Topology, edges: Iterable[Edge], name: str, discovery: Discovery | None
+) -> ClusterPlan:
     cluster, own = page.clusters[name], settings(page, name)
     is_receiver = name == topology.top
     return ClusterPlan(
@@ -61,6 +64,7 @@ def cluster_plan(page: Page, topology: Topology, name: str, discovery: Discovery
         context=cluster.context,
         external_labels=_external_labels(name, cluster),
         gateway=gateway_plan(page, name) if name in topology.called else None,
+        callees=tuple(gateway_plan(page, edge.callee) for edge in edges if edge.caller == name),
         scrape_interval=page.intervals.scrape,
         scrape_timeout=page.intervals.timeout,
         rule_interval=page.intervals.rules,
@@ -74,6 +78,7 @@ def cluster_plan(page: Page, topology: Topology, name: str, discovery: Discovery
         maintenance=cluster.maintenance,
         alerting=page.alerting if cluster.tier is Tier.GLOBAL else None,
         discovery=discovery,
+        network_policies=network_policies(page, name),
         chart=page.chart,
         overlays=(page.values, cluster.values),
     )

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -86,9 +87,27 @@ def _moment(given: object) -> datetime:
         raise ValueError(msg) from None
 
 
+def _blocks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_block, texts))
+
+
+def _block(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        pass
+    try:
+        meant = f"; did you mean {ip_network(text, strict=False)}?"
+    except ValueError:
+        meant = ", as 192.0.2.0/24 is one"
+    msg = f"{text!r} is not a block of addresses{meant}"
+    raise ValueError(msg)
+
+
 def _url(text: str) -> str:
     url = urlsplit(text)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    # Reading the port refuses one that is none.
+    if url.scheme not in {"http", "https"} or not url.hostname or url.port == 0:
         msg = "not an http:// or https:// URL"
         raise ValueError(msg)
     return text
@@ -120,3 +139,5 @@ SecretKey = Annotated[str, _unspoken(_KEY, "a key of a Secret: letters, digits, 
 Url = Annotated[str, AfterValidator(_url), Field(json_schema_extra={"format": "uri"})]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 """In UTC."""
+# An empty list would say the opposite of what it seems to: in a NetworkPolicy it stands for everywhere.
+Blocks = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_blocks)]

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -12,6 +12,7 @@ from fleet import versions
 from fleet.duration import Duration, format_duration
 from fleet.names import Tier
 from fleet.page.fields import (
+    Blocks,
     Host,
     LabelName,
     LabelValue,
@@ -238,6 +239,40 @@ class Discovered(_Strict):
     expect: Expected | None = Field(default=None, examples=[{"namespaces": 3}])
 
 
+class NetworkPolicies(_Strict):
+    """Addresses that NetworkPolicies can know only from here. A cluster's own fields go before the fleet's."""
+
+    api_server: Blocks | None = Field(default=None, examples=[["192.0.2.0/28"]])
+    """Of the API server, as pods see it. Where absent, pods reach 443 and 6443 anywhere, anybody reaches the operator's
+    webhook, and `python -m fleet status` is refused."""
+    nodes: Blocks | None = Field(default=None, examples=[["10.0.0.0/16"]])
+    """Of the cluster's nodes. Where absent, Prometheus reaches the ports of kubelets and the like anywhere."""
+    callers: Blocks | None = Field(default=None, examples=[["198.51.100.0/24"]])
+    """Who may reach the gateway, as pods see them: behind a load balancer, often its nodes. Anybody where absent."""
+
+
+def _switch(given: object) -> object:
+    if given is None:
+        # An empty key must not switch anything off.
+        msg = "there is nothing here: it is true, false, or addresses"
+        raise ValueError(msg)
+    if isinstance(given, bool):
+        return {} if given else None
+    return given
+
+
+def _switched(policies: NetworkPolicies | None) -> NetworkPolicies | Literal[False]:
+    return False if policies is None else policies
+
+
+Switchable = Annotated[
+    NetworkPolicies | None,
+    BeforeValidator(_switch, json_schema_input_type=bool | NetworkPolicies),
+    PlainSerializer(_switched),
+]
+"""`true` stands for no addresses; `false` becomes None."""
+
+
 class Cluster(Settings):
     tier: Tier = Field(examples=["leaf"])
     region: LabelValue | None = Field(default=None, examples=["eu"])
@@ -267,6 +302,8 @@ class Cluster(Settings):
     maintenance: Maintenance | None = Field(
         default=None, examples=[{"until": "2026-12-01T06:00:00Z", "reason": "nodes are replaced"}]
     )
+    network_policies: Switchable = Field(default=None, examples=[True])
+    """As the fleet's; `false` switches them off."""
     values: dict[str, JsonValue] = {}
     """Chart values on top of everything else, for this cluster alone."""
 
@@ -333,6 +370,8 @@ class Page(_Strict):
     namespace: Name = "monitoring"
     intervals: Intervals = Intervals()
     gateway: Gateway = Gateway()
+    network_policies: Switchable = Field(default=NetworkPolicies(), examples=[True])
+    """Whether every cluster has NetworkPolicies that deny whatever the plan does not need, and their addresses."""
     regions: tuple[LabelValue, ...] | None = Field(default=None, examples=[["eu", "us"]])
     """Every region there is; where given, a cluster in any other is a mistake."""
     tiers: Tiers = Tiers()

@@ -120,6 +120,16 @@ def test_no_secret_is_in_the_values_of_a_release(program: Recorder) -> None:
         assert "hash-of" not in text
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_every_cluster_has_network_policies_unless_the_page_says_otherwise(program: Recorder, *, on: bool) -> None:
+    page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
+    recorder = program if on else run_program({**page, "networkPolicies": False})
+    created = [args for args in recorder.resources.values() if args.typ.endswith(":NetworkPolicy")]
+    denying = {name for name in recorder.resources if name.endswith("-policy-default-deny")}
+    assert denying == ({f"{name}-policy-default-deny" for name in page["clusters"]} if on else set())
+    assert bool(created) is on
+
+
 def test_a_gateway_accepts_its_callers_and_nobody_else(program: Recorder) -> None:
     def accounts(cluster: str) -> str:
         return program.secret_data(f"{cluster}-gateway-accounts")["auth"]

@@ -35,6 +35,8 @@ from fleet.compiler import compile_page
 from fleet.manifests import prometheus_rule
 from fleet.names import PAGE_KEY, PART_OF, PROJECT, TIER_LABEL, Tier
 from fleet.page import read_page
+from fleet.names import PART_OF, PROJECT, TIER_LABEL
+from fleet.network_policies import network_policies
 from fleet.plan import Plan
 from fleet.rules import cluster_rules, region_rules
 
@@ -218,8 +220,29 @@ def test_external_labels_say_what_each_tier_may_claim(dev: Plan) -> None:
         assert labels == dev.clusters[cluster].external_labels
 
 
+def test_every_network_policy_selects_pods_that_run(dev: Plan) -> None:
+    for name, cluster in dev.clusters.items():
+        planned = {policy["metadata"]["name"]: policy["spec"] for policy in network_policies(cluster)}
+        there = objects(name, "networkpolicies", "--namespace=monitoring")
+        assert {each["metadata"]["name"]: each["spec"] for each in there} == planned
+        # Of every pod, and of jobs that have ended long ago.
+        for policy in planned.keys() - {"default-deny", "chart-jobs"}:
+            labels = planned[policy]["podSelector"]["matchLabels"]
+            selector = ",".join(f"{key}={value}" for key, value in labels.items())
+            assert objects(name, "pods", "--namespace=monitoring", f"--selector={selector}"), f"{name}: {policy}"
+
+
+def test_a_release_comes_after_the_policies_of_its_namespace(fleet: Fleet, dev: Plan) -> None:
+    stack = json.loads(fleet.run("pulumi", "stack", "export", "--stack=dev").stdout)
+    resources = {resource["urn"].rpartition("::")[2]: resource for resource in stack["deployment"]["resources"]}
+    for name in dev.clusters:
+        policies = {each["urn"] for key, each in resources.items() if key.startswith(f"{name}-policy-")}
+        assert policies
+        assert policies <= set(resources[f"{name}-release"]["dependencies"])
+
+
 def test_every_object_of_the_program_says_whose_it_is(dev: Plan) -> None:
-    kinds = "secrets,services,serviceaccounts,deployments,daemonsets,prometheusrules,servicemonitors"
+    kinds = "secrets,services,serviceaccounts,deployments,daemonsets,prometheusrules,servicemonitors,networkpolicies"
     for name, cluster in dev.clusters.items():
         own = objects(name, kinds, "--namespace=monitoring")
         made = [each for each in own if not is_made_by_others(each)]

@@ -22,6 +22,8 @@ _LEAVES: Mapping[str, Page] = {
     "host": {"gateway": {"type": "Host", "host": "a.example", "scheme": "http"}},
     "labelled": {"datacenter": "fra", "environment": "test", "labels": {"team": "shop"}},
     "muted": {"maintenance": {"until": "2026-12-01T07:00:00+01:00", "reason": "nodes are replaced"}},
+    "closed": {"networkPolicies": {"nodes": ["10.0.0.0/16"], "callers": ["192.0.2.0/24"]}},
+    "open": {"networkPolicies": False},
     "small": {"expect": {"namespaces": 2, "nodes": 1}, "budget": 500, "retention": "6h"},
     "late": {"wave": 3},
     "verbose": {"values": {"prometheus": {"prometheusSpec": {"logLevel": "debug"}}}},
@@ -59,6 +61,7 @@ _OPTIONS = st.fixed_dictionaries(
         ),
         "dashboards": st.booleans(),
         "protect": st.booleans(),
+        "networkPolicies": st.sampled_from([True, False, {"apiServer": ["192.0.2.0/28", "2001:db8::/64"]}]),
     },
 )
 
@@ -237,6 +240,16 @@ def _found_twice(page: Page) -> Path | None:
     return ("clusters", parent, "discover", "twin")
 
 
+def _policies(addresses: Page, *above: str) -> Mutation:
+    path = (*above, "networkPolicies")
+    return lambda page: (*_set(page, path, addresses), *addresses)
+
+
+def _closed_to_nobody(page: Page) -> Path:
+    page["clusters"]["mute"] = {"tier": "leaf", "context": "mute", "up": "remote_write"}
+    return _set(page, ("clusters", "mute", "networkPolicies", "callers"), ["192.0.2.0/24"])
+
+
 _SPEC = ("prometheus", "prometheusSpec")
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -306,6 +319,10 @@ MUTATIONS: Mapping[str, Mutation] = {
     "alerts too soon": _always(("alerting", "after"), "1s"),
     "maintenance without a timezone": _maintenance,
     "maintenance of the top": _of("global", "maintenance", {"until": "2026-12-01T06:00:00Z", "reason": "r"}),
+    "callers of a gateway that is none": _closed_to_nobody,
+    "nodes that nobody asks": _policies({"nodes": ["10.0.0.0/8"]}, "clusters", "hub"),
+    "network policies of nothing": _always(("networkPolicies",), None),
+    "callers that are nobody": _policies({"callers": []}),
     "label value that would be expanded": _of("leaf", "region", "$1"),
     "sender that is none": lambda page: _set(
         page, ("destinations",), {"far": {"url": "https://far.example", "senders": ["nobody"]}}

@@ -67,8 +67,9 @@ clusters.hub.teir: unknown key; did you mean tier?
     "a key that is none": (
         "colour: red\nclusters: {hub: {tier: global}}",
         (
-            "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, regions, "
-            "tiers, expect, keep, federate, destinations, alerting, dashboards, values, waves, protect, clusters"
+            "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, "
+            "networkPolicies, regions, tiers, expect, keep, federate, destinations, alerting, dashboards, values, waves, "
+            "protect, clusters"
         ),
     ),
     "a key in the wrong place": (
@@ -76,7 +77,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
             "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, wave, up, "
-            "parent, severalParents, discover, gateway, expect, maintenance, values\n\n"
+            "parent, severalParents, discover, gateway, expect, maintenance, networkPolicies, values\n\n"
             "    clusters:\n      hub: {tier: global}\n"
         ),
     ),

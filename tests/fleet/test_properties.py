@@ -160,6 +160,7 @@ RICH: Page = {
     "regions": ["eu"],
     "tiers": {"leaf": {"storage": {"size": "1Gi", "class": "x"}, "resources": {"limits": {"memory": "1Gi"}}}},
     "expect": {"namespaces": 1},
+    "networkPolicies": {"apiServer": ["192.0.2.0/28"], "callers": ["192.0.2.0/24"]},
     "keep": ["a_metric"],
     "federate": [{"match": '{__name__=~"a_metric|kube_pod_info"}', "reason": "r", "series": 1}],
     "destinations": {"x": {"url": "https://x.example", "senders": ["hub"], "basicAuth": {"secret": "x"}}},

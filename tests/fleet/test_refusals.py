@@ -513,6 +513,31 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "clusters.eu-1.wave",
         "input should be greater than or equal to 1",
     ),
+    "a destination's port that is none": (
+        {"destinations": {"archive": {"url": "https://archive.example:99999/push", "senders": ["hub"]}}},
+        "destinations.archive.url",
+        "port out of range 0-65535",
+    ),
+    "an address among blocks that is none": (
+        {"networkPolicies": {"apiServer": ["192.0.2.0/24", "kubernetes"]}},
+        "networkPolicies.apiServer",
+        "'kubernetes' is not a block of addresses, as 192.0.2.0/24 is one",
+    ),
+    "a block with an address inside": (
+        clusters(eu_1={"networkPolicies": {"nodes": ["10.0.3.7/16"]}}),
+        "clusters.eu-1.networkPolicies.nodes",
+        "'10.0.3.7/16' is not a block of addresses; did you mean 10.0.0.0/16?",
+    ),
+    "nodes that nobody asks": (
+        clusters(eu={"networkPolicies": {"nodes": ["10.0.0.0/16"]}}),
+        "clusters.eu.networkPolicies.nodes",
+        "has no effect: no Prometheus here asks anything of its nodes",
+    ),
+    "callers of nobody": (
+        clusters(shop_1={"networkPolicies": {"callers": ["192.0.2.0/24"]}}),
+        "clusters.shop-1.networkPolicies.callers",
+        "has no effect: there is no gateway that anybody calls",
+    ),
     "a region without a name": (
         clusters(eu={"region": None}),
         "clusters.eu.region",

@@ -24,7 +24,15 @@ HERE = Path(__file__).parent
 CASES = HERE / "chart_tiers.yaml"
 TIERS = cast("dict[str, Object]", yaml.safe_load(CASES.read_text()))
 OBJECTS = HERE / "chart_objects.yaml"
+PODS = HERE / "chart_pods.yaml"
 PATHS = HERE.parents[1] / "fleet" / "data" / "kube-prometheus-stack-88.5.3.paths.txt"
+
+# Whatever of the chart the fleet's NetworkPolicies are about.
+EVERY_POD: Object = {
+    "fullnameOverride": "kube-prometheus-stack",
+    "crds": {"upgradeJob": {"enabled": True}},
+    "grafana": {"enabled": False},
+}
 
 SUBCHARTS = ("kube-state-metrics", "prometheus-node-exporter")
 UNSEEN_SUBCHARTS = {"grafana", "prometheus-windows-exporter"}
@@ -108,6 +116,41 @@ def _excerpt(found: Object) -> Object:
             return {}
 
 
+def pods(objects: dict[str, Object]) -> dict[str, Object]:
+    """The pods of each workload by `kind/name`: labels, whether on the node's own network, and named ports."""
+    return {
+        f"{found['kind']}/{_name(found)}": _pod(found, objects) for _, found in sorted(objects.items()) if _runs(found)
+    }
+
+
+def _runs(found: Object) -> bool:
+    return found["kind"] in {"Deployment", "DaemonSet", "Job", "Prometheus", "Alertmanager"}
+
+
+def _pod(found: Object, objects: dict[str, Object]) -> Object:
+    spec = cast("Object", found["spec"])
+    if found["kind"] in {"Prometheus", "Alertmanager"}:
+        # The operator makes their pods: what it puts on them is what the chart's own Service goes by.
+        service = cast("Object", objects[f"Service/monitoring/{_name(found)}"]["spec"])
+        ports = cast("list[Object]", service["ports"])
+        named: Object = {str(port["name"]): port["port"] for port in ports}
+        return {"labels": service["selector"], "hostNetwork": spec["hostNetwork"], "ports": named}
+    template = cast("Object", spec["template"])
+    labels = cast("Object", cast("Object", template.get("metadata") or {}).get("labels", {}))
+    if found["kind"] == "Job":
+        # Kubernetes's own label: of the CRDs' job it is the only one.
+        labels = {**labels, "batch.kubernetes.io/job-name": _name(found)}
+    pod = cast("Object", template["spec"])
+    containers = cast("list[Object]", pod["containers"])
+    ports = [port for each in containers for port in cast("list[Object]", each.get("ports", []))]
+    named = {str(port["name"]): port["containerPort"] for port in ports}
+    return {"labels": labels, "hostNetwork": pod.get("hostNetwork", False), "ports": named}
+
+
+def _name(found: Object) -> str:
+    return cast("dict[str, str]", found["metadata"])["name"]
+
+
 def chart_values(chart: Path) -> Object:
     """The chart's default values with those of the charts that it brings along, as far as they are at hand."""
     values = _values(chart)
@@ -152,6 +195,11 @@ def recorded_objects(real: Path) -> str:
     return head + yaml.safe_dump(rendered, default_flow_style=None, width=140)
 
 
+def recorded_pods(real: Path) -> str:
+    head = f"# What the real chart runs, recorded by {Path(__file__).name}.\n"
+    return head + yaml.safe_dump(pods(render(real, EVERY_POD)), default_flow_style=None, width=120)
+
+
 def recorded_paths(real: Path) -> str:
     # Nothing is known of what lies below these charts' own keys.
     unseen = [f"{name}.*" for name in UNSEEN_SUBCHARTS]
@@ -160,4 +208,5 @@ def recorded_paths(real: Path) -> str:
 
 if __name__ == "__main__":
     OBJECTS.write_text(recorded_objects(Path(sys.argv[1])))
+    PODS.write_text(recorded_pods(Path(sys.argv[1])))
     PATHS.write_text(recorded_paths(Path(sys.argv[1])))

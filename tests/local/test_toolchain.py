@@ -359,7 +359,7 @@ def test_an_unknown_tool_is_a_mistake_of_the_caller() -> None:
         toolchain.ensure(["etcd", "kubeadm"])
 
 
-TOOLS = [build for build in (*toolchain.FLEET, *toolchain.PULUMI) if build.folder.name != "apps"]
+TOOLS = [build for build in (*toolchain.FLEET, *toolchain.PULUMI, *toolchain.JUDGES) if build.folder.name != "apps"]
 
 
 @pytest.mark.parametrize("build", TOOLS, ids=lambda build: build.folder.name)

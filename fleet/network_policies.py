@@ -1,0 +1,183 @@
+"""NetworkPolicies: in the monitoring namespace nothing moves but what the plan needs.
+
+A policy knows pods by their labels and everything else by its address. API servers and kubelets are no pods, and load
+balancers may hide who calls: what only the page can know is open by port until the page names it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import cast
+from urllib.parse import urlsplit
+
+from fleet import manifests
+from fleet.manifests import Manifest
+from fleet.names import GATEWAY_PORT, PROMETHEUS, RELEASE
+from fleet.page import NetworkPolicies
+from fleet.plan import ClusterPlan
+from fleet.values import Values, chart_values
+
+Rule = Mapping[str, object]
+Peer = Mapping[str, object]
+
+# Pods as the chart and the operator label them; those of Jobs, which it may leave bare, as Kubernetes itself does.
+_PROMETHEUS = {"matchLabels": {"operator.prometheus.io/name": PROMETHEUS}}
+_ALERTMANAGER = {"matchLabels": {"alertmanager": f"{RELEASE}-alertmanager"}}
+_OPERATOR = {"matchLabels": {"app": f"{RELEASE}-operator"}}
+_KUBE_STATE_METRICS = {
+    "matchLabels": {"app.kubernetes.io/name": "kube-state-metrics", "app.kubernetes.io/instance": RELEASE}
+}
+_JOBS = [f"{RELEASE}-{job}" for job in ("admission-create", "admission-patch", "crds-upgrade")]
+_CHART_JOBS = {"matchExpressions": [{"key": "batch.kubernetes.io/job-name", "operator": "In", "values": _JOBS}]}
+
+_PROMETHEUS_PORT = 9090
+_ALERTMANAGER_PORT = 9093
+_ALERTMANAGER_PEERS_PORT = 9094
+_RELOADER_PORT = 8080
+_API_SERVER_PORTS = (443, 6443)
+"""Of the Service, and of what is behind it on most clusters: which one a policy sees is up to who enforces it."""
+_HOST_PORTS = {
+    "kubelet": 10250,
+    "kubeControllerManager": 10257,
+    "kubeEtcd": 2381,
+    "kubeProxy": 10249,
+    "kubeScheduler": 10259,
+    "nodeExporter": 9100,
+}
+"""What Prometheus scrapes on the nodes' own network, by the chart's value that switches it on."""
+
+UNCOVERED = ("grafana", "thanosRuler", "prometheusOperator.admissionWebhooks.deployment")
+"""Parts of the chart that the program leaves off and has no policy for."""
+
+
+def network_policies(cluster: ClusterPlan) -> Sequence[Manifest]:
+    """Those of `cluster`, one for each component that it runs; none where the page switches them off."""
+    if cluster.network_policies is None:
+        return ()
+    known, values = cluster.network_policies, chart_values(cluster)
+    specs = {
+        "default-deny": _spec({}),
+        "prometheus": _prometheus(cluster, known),
+        "prometheus-operator": _operator(known),
+        "chart-jobs": _spec(_CHART_JOBS, egress=[_dns(), _api_server(known)]),
+    }
+    if is_on(values, "kubeStateMetrics"):
+        specs["kube-state-metrics"] = _kube_state_metrics(known)
+    if is_on(values, "alertmanager"):
+        specs["alertmanager"] = _alertmanager()
+    return tuple(manifests.network_policy(cluster, name, spec) for name, spec in specs.items())
+
+
+def host_ports(cluster: ClusterPlan) -> list[int]:
+    """What its Prometheus scrapes on the nodes' own network, where no pod selector reaches."""
+    values = chart_values(cluster)
+    return [port for part, port in _HOST_PORTS.items() if is_on(values, part)]
+
+
+def is_on(values: Values, part: str) -> bool:
+    node: object = dict(values)
+    for key in (*part.split("."), "enabled"):
+        node = cast("Mapping[str, object]", node).get(key) if isinstance(node, Mapping) else None
+    return bool(node)
+
+
+def _prometheus(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:
+    ingress = [_rule("from", [_pods({})], [_PROMETHEUS_PORT, _RELOADER_PORT])]
+    if known.api_server is not None:
+        # Through it ask `fleet status` and whoever else may use the Service's proxy.
+        ingress.append(_rule("from", _blocks(known.api_server), [_PROMETHEUS_PORT]))
+    if cluster.gateway is not None:
+        ingress.append(_rule("from", _blocks(known.callers), [GATEWAY_PORT]))
+    # Any pod may ask to be scraped, by a ServiceMonitor or an annotation, at any port.
+    everywhere: Peer = {"namespaceSelector": {}}
+    egress: list[Rule] = [_dns(), _api_server(known), {"to": [everywhere]}]
+    if ports := host_ports(cluster):
+        egress.append(_rule("to", _blocks(known.nodes), ports))
+    egress += _outward(_addresses(cluster))
+    return _spec(_PROMETHEUS, ingress, egress)
+
+
+def _operator(known: NetworkPolicies) -> Rule:
+    # Its port is called https where it serves the webhook, and http where it serves only its metrics.
+    metrics = _rule("from", [_pods(_PROMETHEUS)], ["http", "https"])
+    webhook = _rule("from", _blocks(known.api_server), ["https"])
+    return _spec(_OPERATOR, [metrics, webhook], [_dns(), _api_server(known)])
+
+
+def _kube_state_metrics(known: NetworkPolicies) -> Rule:
+    ingress = [_rule("from", [_pods(_PROMETHEUS)], ["http", "metrics"])]
+    return _spec(_KUBE_STATE_METRICS, ingress, [_dns(), _api_server(known)])
+
+
+def _alertmanager() -> Rule:
+    replicas = [_pods(_ALERTMANAGER)]
+    gossip = [*_ports("TCP", [_ALERTMANAGER_PEERS_PORT]), *_ports("UDP", [_ALERTMANAGER_PEERS_PORT])]
+    ingress: list[Rule] = [
+        _rule("from", [_pods(_PROMETHEUS)], [_ALERTMANAGER_PORT, _RELOADER_PORT]),
+        {"from": replicas, "ports": gossip},
+    ]
+    # Whom it notifies, and at which port, is for its own configuration to say.
+    anybody: Rule = {"ports": [{"protocol": "TCP"}]}
+    return _spec(_ALERTMANAGER, ingress, [_dns(), anybody, {"to": replicas, "ports": gossip}])
+
+
+def _addresses(cluster: ClusterPlan) -> Iterator[tuple[str | None, int]]:
+    """(host, port) of whatever its Prometheus calls outside of its cluster; no host where only `up` will know it."""
+    for gateway in cluster.callees:
+        yield gateway.host, gateway.port
+    for destination in cluster.destinations.values():
+        url = urlsplit(destination.url)
+        yield url.hostname, url.port or {"http": 80, "https": 443}[url.scheme]
+
+
+def _outward(addresses: Iterable[tuple[str | None, int]]) -> Iterator[Rule]:
+    """Names can become any address: only an address written as one narrows its port down."""
+    by_port: dict[int, set[str | None]] = {}
+    for host, port in addresses:
+        by_port.setdefault(port, set()).add(_block(host))
+    for port, blocks in sorted(by_port.items()):
+        known = sorted(block for block in blocks if block is not None)
+        yield _rule("to", _blocks(known if len(known) == len(blocks) else None), [port])
+
+
+def _block(host: str | None) -> str | None:
+    try:
+        return str(ip_network(ip_address((host or "").strip("[]"))))
+    except ValueError:
+        return None
+
+
+def _spec(pods: Rule, ingress: Sequence[Rule] = (), egress: Sequence[Rule] = ()) -> Rule:
+    spec: dict[str, object] = {"podSelector": pods, "policyTypes": ["Ingress", "Egress"]}
+    if ingress:
+        spec["ingress"] = list(ingress)
+    if egress:
+        spec["egress"] = list(egress)
+    return spec
+
+
+def _rule(direction: str, peers: Sequence[Peer] | None, ports: Sequence[int | str]) -> Rule:
+    """TCP. No peers at all stand for everybody; 0.0.0.0/0 would not, for some enforcers leave nodes out of it."""
+    rule: dict[str, object] = {"ports": _ports("TCP", ports)}
+    return rule if peers is None else {direction: list(peers), **rule}
+
+
+def _ports(protocol: str, ports: Sequence[int | str]) -> list[Rule]:
+    return [{"protocol": protocol, "port": port} for port in ports]
+
+
+def _pods(selector: Rule) -> Peer:
+    """Of the policy's own namespace."""
+    return {"podSelector": selector}
+
+
+def _blocks(blocks: Sequence[str] | None) -> list[Peer] | None:
+    return None if blocks is None else [{"ipBlock": {"cidr": block}} for block in blocks]
+
+
+def _dns() -> Rule:
+    """Anywhere: resolvers are pods of some namespace here, and caches on the node's own network there."""
+    return {"ports": [*_ports("UDP", [53]), *_ports("TCP", [53])]}
+
+
+def _api_server(known: NetworkPolicies) -> Rule:
+    return _rule("to", _blocks(known.api_server), _API_SERVER_PORTS)
