@@ -81,8 +81,17 @@ def run_program(
     def run() -> None:
         runpy.run_path(str(ROOT / "__main__.py"))
 
-    loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(run))
-    loop.close()
+    try:
+        loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(run))
+    finally:
+        # A program that failed leaves the SDK with its error, and the loop with what still waits.
+        waiting = asyncio.all_tasks(loop)
+        for task in waiting:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+        pulumi.runtime.settings.SETTINGS.rpc_manager.clear()
+        pulumi.runtime.settings.SETTINGS.outputs.clear()
+        loop.close()
     return recorder
 
 

@@ -23,6 +23,7 @@ class Clusters:
         self.recorder = recorder
         self.unhealthy = unhealthy
         self.asked: dict[str, set[str]] = {}
+        self.error: str | None = None
 
     async def until_healthy(self, look: Callable[[], Awaitable[object]], _waves: Waves, _say: Say) -> None:
         observer: Observer = look.__self__
