@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
+from rich import box
 from rich.table import Table
 
 from fleet.names import PAGE_KEY, Tier
@@ -86,14 +87,16 @@ def clusters(count: int) -> dict[str, dict[str, str]]:
 
 
 def cost_table(costs: Sequence[Cost]) -> Table:
+    """Printed as Markdown, which is what docs/scale.md holds; of each kind the MiB and how many processes."""
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = os.getloadavg()[1]
     table = Table(
         title=f"{os.cpu_count()} processors, {gib:.0f} GiB, load of the last five minutes {load:.1f}",
         title_justify="left",
+        box=box.MARKDOWN,
     )
     columns = ["clusters", "policies", "resources", "seconds", "CPU s", "processes", "PSS MiB"]
-    for column in (*columns, *(f"of {kind}" for kind in _KINDS), "s/cluster", "MiB/cluster"):
+    for column in (*columns, *_KINDS, "s/cluster", "MiB/cluster"):
         table.add_column(column, justify="right")
     for cost in costs:
         kinds = (cost.peak.by_kind.get(kind) for kind in _KINDS)

@@ -365,14 +365,15 @@ def try_match(fleet: Fleet, cluster: str, match: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+# Series whose value is one, so that two answers have one length.
 @pytest.mark.parametrize("match", ['kube_pod_info{namespace="demo"}', '{__name__=~"kube_.+_info"}'])
 def test_try_match_tells_what_the_leaf_itself_serves(fleet: Fleet, dev: Plan, match: str) -> None:
+    (edge,) = dev.federations_of("eu-1")
+
     def agrees() -> None:
         counted = len(query("eu-1", match))
         served = kubectl("eu-1", "get", "--raw", f"{PROMETHEUS}/federate?{urlencode({'match[]': match})}")
         assert counted > 0
-        (edge,) = dev.federations_of("eu-1")
-        # The values are ones, so that two answers are of one length.
         status, said, complained = try_match(fleet, "eu-1", match)
         assert (status, complained) == (0, "")
         total = f"{edge.estimate} expected + {counted} = {edge.estimate + counted}"
@@ -386,9 +387,13 @@ def test_try_match_tells_what_the_leaf_itself_serves(fleet: Fleet, dev: Plan, ma
 
 def test_try_match_of_a_regional_asks_for_what_it_has_recorded(fleet: Fleet) -> None:
     match = '{__name__=~"region:.*"}'
-    status, said, _ = try_match(fleet, "eu", match)
-    assert status == 0
-    assert said.startswith(f"eu serves {len(query('eu', match))} series for it, ")
+
+    def agrees() -> None:
+        status, said, _ = try_match(fleet, "eu", match)
+        assert status == 0
+        assert said.startswith(f"eu serves {len(query('eu', match))} series for it, ")
+
+    eventually(agrees, within=30)
 
 
 @pytest.mark.parametrize(
