@@ -49,9 +49,7 @@ def compile_page(
     _refuse_page(page, [*gateway_problems(page, topology, stacks), *destination_problems(page, topology)])
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
     found = discovery(page, rules)
-    clusters = {
-        name: cluster_plan(page, topology, (*edges, *writes), name, found.get(name)) for name in page.clusters
-    }
+    clusters = {name: cluster_plan(page, topology, (*edges, *writes), name, found.get(name)) for name in page.clusters}
     plan = Plan(clusters, edges, writes, page.dashboards, page.waves, warnings=(), stacks=stacks)
     _refuse_page(page, [*over_budget(page, plan.scraped)])
     _refuse_page(page, [*network_policy_problems(page, clusters)])

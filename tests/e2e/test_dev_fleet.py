@@ -34,9 +34,8 @@ from fleet.alerts import alert_groups
 from fleet.compiler import compile_page
 from fleet.manifests import prometheus_rule
 from fleet.names import PAGE_KEY, PART_OF, PROJECT, TIER_LABEL, Tier
-from fleet.page import read_page
-from fleet.names import PART_OF, PROJECT, TIER_LABEL
 from fleet.network_policies import network_policies
+from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.rules import cluster_rules, region_rules
 
