@@ -60,7 +60,7 @@ class ApiServer:
 def api_server(folder: Path) -> Generator[ApiServer]:
     """Run etcd and kube-apiserver until the block or this process ends; raises LocalError."""
     pki.ensure(folder / "pki", _NAME, _ADDRESS)
-    store, peer, port = _free_ports(3)
+    store, peer, port = free_ports(3)
     cluster = ApiServer(f"https://{_ADDRESS}:{port}", folder)
     etcd = (
         f"--data-dir={folder / 'etcd'}",
@@ -98,7 +98,7 @@ def controllers(cluster: ApiServer) -> Generator[None]:
     file = cluster.folder / "kube-controller-manager.yaml"
     file.touch(mode=0o600)
     file.write_text(client)
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     arguments = (
         f"--kubeconfig={file}",
         "--service-account-private-key-file=pki/sa.key",
@@ -126,7 +126,7 @@ def _running(folder: Path, *command: str) -> Generator[None]:
         process.wait()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for item in sockets:

@@ -25,7 +25,7 @@ ADDRESSES = {"apiServer": ["192.0.2.64/28"], "nodes": ["10.0.0.0/24"], "callers"
 PAGE = {
     "destinations": {"archive": {"url": "https://archive.example.com:8443/push", "senders": ["hub"]}},
     "clusters": {
-        "hub": {"tier": "global", "context": "hub", "values": {"alertmanager": {"enabled": True}}},
+        "hub": {"tier": "global", "context": "hub"},
         "eu": {"tier": "regional", "region": "eu", "context": "eu"},
         "eu-1": {
             "tier": "leaf",

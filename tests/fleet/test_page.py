@@ -68,8 +68,8 @@ clusters.hub.teir: unknown key; did you mean tier?
         "colour: red\nclusters: {hub: {tier: global}}",
         (
             "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, "
-            "networkPolicies, regions, tiers, expect, keep, federate, destinations, alerting, dashboards, values, waves, "
-            "protect, clusters"
+            "networkPolicies, regions, tiers, expect, keep, federate, destinations, alerting, dashboards, values, "
+            "waves, protect, clusters"
         ),
     ),
     "a key in the wrong place": (

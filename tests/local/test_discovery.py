@@ -21,7 +21,6 @@ import pytest
 import yaml
 from chart_reference import TIERS, render
 from isolation import own_network
-from standins.api_server import ApiServer, api_server, free_ports
 
 from fleet.compiler import compile_page
 from fleet.gateway import Account, caddy_config
@@ -29,6 +28,7 @@ from fleet.names import DISCOVERY_JOB, DISCOVERY_KEY, FEDERATION_CREDENTIALS, se
 from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.render import rendered_values
+from local.api_server import ApiServer, api_server, free_ports
 from local.chart_assembly import assemble
 
 pytestmark = pytest.mark.cluster
