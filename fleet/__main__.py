@@ -78,7 +78,7 @@ def render(
     from fleet.render import write  # noqa: PLC0415 (likewise)
 
     files = render_files(_part(stack, root))
-    write(files, out)
+    write(files, out, stack)
     typer.echo(f"{len(files)} files in {out}")
 
 

@@ -40,11 +40,21 @@ def rendered_values(plan: Plan, cluster: ClusterPlan) -> Mapping[str, object]:
     return chart_values(cluster, children, receivers)
 
 
-def write(files: Mapping[Path, str], out: Path) -> None:
+def write(files: Mapping[Path, str], out: Path, stack: str) -> None:
+    """Writes `files` below `out` and removes what an earlier rendering of the stack left there and no longer makes.
+
+    The first line of each file says whose it is: what others put there stays.
+    """
+    header = f"# Written by `python -m fleet render --stack {stack}`.\n"
+    for path in out.glob("*/*.yaml"):
+        if path.relative_to(out) not in files and path.read_text().startswith(header):
+            path.unlink()
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
     for path, text in files.items():
         target = out / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        target.write_text(header + text)
 
 
 def _url(cluster: ClusterPlan) -> str:

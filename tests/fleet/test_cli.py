@@ -151,6 +151,21 @@ def test_render_writes_what_it_says(tmp_path: Path) -> None:
     assert tmp_path / "out" / "hub" / "values.yaml" in files
 
 
+def test_render_removes_what_the_stack_no_longer_has_and_nothing_else(tmp_path: Path) -> None:
+    def rendered(stack: str, *clusters: str) -> list[str]:
+        page = {"clusters": {name: {"tier": "global", "context": name} for name in clusters}}
+        (tmp_path / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": {"prometheus-fleet:fleet": page}}))
+        assert run("render", "--stack", stack, "--out", ".", cwd=tmp_path).returncode == 0
+        return sorted(str(path.parent.relative_to(tmp_path)) for path in tmp_path.glob("*/values.yaml"))
+
+    (tmp_path / "by-hand").mkdir()
+    (tmp_path / "by-hand" / "values.yaml").write_text("mine: true\n")
+    assert rendered("one", "before") == ["before", "by-hand"]
+    assert rendered("other", "elsewhere") == ["before", "by-hand", "elsewhere"]
+    assert rendered("one", "after") == ["after", "by-hand", "elsewhere"]
+    assert not (tmp_path / "before").exists()
+
+
 def test_the_schema_in_the_repository_is_the_models() -> None:
     assert SCHEMA.read_text() == schema_text(), "python -m fleet schema"
 
