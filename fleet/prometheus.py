@@ -167,6 +167,13 @@ class Prometheus:
                 return response.text
         except kr8s.ServerError as error:
             raise Unreachable(f"Prometheus of {self.cluster}: {error}") from None
+        except TimeoutError:
+            # The API server itself has answered before; one that NetworkPolicies keep from Prometheus waits in vain.
+            message = (
+                f"Prometheus of {self.cluster}: its API server had no answer from it within {ANSWER_SECONDS} s; where "
+                "NetworkPolicies are enforced, `networkPolicies.apiServer` has to hold the API server's addresses"
+            )
+            raise Unreachable(message) from None
         except _FAILURES as error:
             raise Unreachable(f"API server of {self.cluster}: {error or type(error).__name__}") from None
 

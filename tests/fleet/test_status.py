@@ -72,9 +72,12 @@ class FakeApi:
     last_error: str | None = ""
     """Of the edge's target; None where there is no target."""
     log: str = ""
+    silent: bool = False
 
     @asynccontextmanager
     async def call_api(self, _method: str, *, url: str, params: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+        if self.silent:
+            await asyncio.Event().wait()
         if url.endswith("/query"):
             yield self._answer(result=self._vector(params["query"]))
         elif url.endswith("/targets"):
@@ -170,3 +173,13 @@ def test_a_remote_write_edge_says_why_it_carries_nothing(
 
 def test_a_sender_that_another_stack_deploys_is_not_asked() -> None:
     assert status(REMOTE_WRITE, hub=FakeApi()).fault == "no samples have arrived"
+
+
+def test_a_prometheus_behind_network_policies_is_told_from_an_api_server_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fleet.prometheus.ANSWER_SECONDS", 0.01)
+    fault = status(FEDERATION, eu=FakeApi(silent=True)).fault
+    assert fault is not None
+    assert fault.startswith("unreachable: Prometheus of eu: its API server had no answer from it within 0.01 s")
+    assert fault.endswith("`networkPolicies.apiServer` has to hold the API server's addresses")
