@@ -11,6 +11,7 @@ import yaml
 from fleet.names import RELEASE
 from fleet.plan import ClusterPlan, Plan
 from fleet.render import render, write
+from local.environment import STACK
 from local.errors import LocalError
 
 _RELOADER = "--prometheus-config-reloader="
@@ -19,7 +20,7 @@ _RELOADER = "--prometheus-config-reloader="
 def image_references(plan: Plan, kubernetes: str) -> dict[str, set[str]]:
     """By cluster; `kubernetes` is the version that the chart is told. Raises LocalError where it does not render."""
     with TemporaryDirectory() as folder:
-        write(render(plan), Path(folder))
+        write(render(plan), Path(folder), STACK)
         return {
             name: {
                 reference
