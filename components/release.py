@@ -16,9 +16,14 @@ from fleet.values import Values
 def kube_prometheus_stack(
     cluster: ClusterPlan, values: Values, parent: pulumi.Resource, depends_on: Sequence[pulumi.Resource], waves: Waves
 ) -> Release:
-    # Before the release: no pod of it is there while anybody may reach it.
+    before = waves.before(cluster)
+    # Before the release: no pod of it is there while anybody may reach it. In its wave: a wrong one cuts a cluster off.
     policies = [
-        create(f"{cluster.name}-policy-{policy['metadata']['name']}", policy, pulumi.ResourceOptions(parent=parent))
+        create(
+            f"{cluster.name}-policy-{policy['metadata']['name']}",
+            policy,
+            pulumi.ResourceOptions(parent=parent, depends_on=before),
+        )
         for policy in network_policies(cluster)
     ]
     release = Release(
@@ -30,7 +35,7 @@ def kube_prometheus_stack(
         values=values,
         # As the helm CLI keeps; the provider keeps all, and with the CRDs in it each is 0.6 MB of the cluster's etcd.
         max_history=10,
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on, *policies, *waves.before(cluster)]),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*depends_on, *policies, *before]),
     )
     waves.joined(cluster, release)
     return release

@@ -18,6 +18,9 @@ _COMPONENTS = {
 def import_file(plan: Plan, names: Sequence[str], stack: str) -> dict[str, object]:
     """For `pulumi import --file`: namespace, component and release of each cluster. Raises FleetError."""
     for name in names:
+        if name in plan.outside:
+            where = plan.stacks[name]
+            raise FleetError([Problem("CLUSTER", f"stack {where} deploys {name}: say --stack {where}")])
         if name not in plan.clusters:
             raise FleetError([Problem("CLUSTER", f"there is no cluster {name!r}{did_you_mean(name, plan.clusters)}")])
     clusters = [plan.clusters[name] for name in dict.fromkeys(names)]

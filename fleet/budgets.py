@@ -10,7 +10,7 @@ SHOWN = 5
 
 def budget_summary(plan: Plan) -> str:
     """Empty for a fleet without federation; `python -m fleet check` shows every edge."""
-    return "\n".join(_lines(sorted(plan.federation, key=_used, reverse=True)))
+    return "\n".join(_lines(sorted(plan.scraped, key=_used, reverse=True)))
 
 
 def _used(edge: FederationEdge) -> float:

@@ -12,7 +12,8 @@ def maintenance_lines(plan: Plan, now: datetime) -> Iterator[str]:
     for cluster in plan.clusters.values():
         if (maintenance := cluster.maintenance) is not None and maintenance.until > now:
             whose = f"region {cluster.region}" if cluster.tier is Tier.REGIONAL else cluster.name
-            yield f"alerts of {whose} are muted until {_written(maintenance.until)}: {maintenance.reason}"
+            once = "" if any(plan.tier(Tier.GLOBAL)) else ", once the stack of the global cluster is deployed"
+            yield f"alerts of {whose} are muted until {_written(maintenance.until)}{once}: {maintenance.reason}"
 
 
 def ended_maintenance(plan: Plan, now: datetime) -> Iterator[str]:

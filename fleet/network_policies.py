@@ -63,7 +63,7 @@ def network_policies(cluster: ClusterPlan) -> Sequence[Manifest]:
     if is_on(values, "kubeStateMetrics"):
         specs["kube-state-metrics"] = _kube_state_metrics(known)
     if is_on(values, "alertmanager"):
-        specs["alertmanager"] = _alertmanager()
+        specs["alertmanager"] = _alertmanager(known)
     return tuple(manifests.network_policy(cluster, name, spec) for name, spec in specs.items())
 
 
@@ -108,13 +108,15 @@ def _kube_state_metrics(known: NetworkPolicies) -> Rule:
     return _spec(_KUBE_STATE_METRICS, ingress, [_dns(), _api_server(known)])
 
 
-def _alertmanager() -> Rule:
+def _alertmanager(known: NetworkPolicies) -> Rule:
     replicas = [_pods(_ALERTMANAGER)]
     gossip = [*_ports("TCP", [_ALERTMANAGER_PEERS_PORT]), *_ports("UDP", [_ALERTMANAGER_PEERS_PORT])]
     ingress: list[Rule] = [
         _rule("from", [_pods(_PROMETHEUS)], [_ALERTMANAGER_PORT, _RELOADER_PORT]),
         {"from": replicas, "ports": gossip},
     ]
+    if known.api_server is not None:
+        ingress.append(_rule("from", _blocks(known.api_server), [_ALERTMANAGER_PORT]))
     # Whom it notifies, and at which port, is for its own configuration to say.
     anybody: Rule = {"ports": [{"protocol": "TCP"}]}
     return _spec(_ALERTMANAGER, ingress, [_dns(), anybody, {"to": replicas, "ports": gossip}])

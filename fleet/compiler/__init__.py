@@ -64,7 +64,7 @@ def _independent_problems(page: Page, rules: Sequence[Rule], stacks: Mapping[str
     yield from alerting_problems(page)
     yield from match_problems(page, rules)
     yield from value_problems(page)
-    yield from wave_problems(page)
+    yield from wave_problems(page, stacks)
 
 
 def _refuse_page(page: Page, problems: Sequence[Problem]) -> None:

@@ -41,7 +41,15 @@ def _in_vain(given: NetworkPolicies | None, where: Path, clusters: Sequence[Clus
 
 
 def network_policy_warnings(clusters: Mapping[str, ClusterPlan]) -> Iterator[str]:
-    """Parts of the chart that a page may switch on, and that nothing would reach."""
+    """What would be reached by nobody where the policies are enforced."""
+    last = max(cluster.wave for cluster in clusters.values())
+    asked = (cluster for cluster in clusters.values() if cluster.wave < last)
+    deaf = [each.name for each in asked if (known := each.network_policies) is not None and known.api_server is None]
+    if deaf:
+        yield (
+            f"later waves ask {', '.join(deaf)} through the API server: where NetworkPolicies are enforced, no answer "
+            "comes until networkPolicies.apiServer holds its addresses"
+        )
     for name, cluster in clusters.items():
         if cluster.network_policies is None:
             continue

@@ -21,6 +21,7 @@ _DATA = Path(__file__).parent.parent / "data"
 
 _SPEC = "prometheus.prometheusSpec"
 _ALERTMANAGER = "alertmanager.alertmanagerSpec"
+_PUBLISHED = "it publishes 9090, which asks for no password; the gateway is the way in"
 _DECIDED = {
     "alertmanager.enabled": "it runs beside the global Prometheus, where all alerts are",
     "alertmanager.config": "the page's alerting decides it",
@@ -41,6 +42,12 @@ _DECIDED = {
         (f"prometheus.service.labels.{label}" for label in service_labels("")),
         "a parent that discovers finds the cluster by it",
     ),
+    "prometheus.service.type": _PUBLISHED,
+    "prometheus.ingress.enabled": _PUBLISHED,
+    "prometheus.route.main.enabled": _PUBLISHED,
+    f"{_SPEC}.hostNetwork": "no NetworkPolicy holds on a node's own network",
+    f"{_SPEC}.routePrefix": "gateways and `fleet status` ask at /",
+    f"{_SPEC}.shards": "each shard would hold, and send up, a part of the series",
     f"{_SPEC}.additionalScrapeConfigs": "the federation jobs stand there",
     f"{_SPEC}.additionalScrapeConfigsSecret": "it takes the place of the federation jobs",
     f"{_SPEC}.containers": "the gateway stands there",
@@ -74,7 +81,7 @@ def value_problems(page: Page) -> Iterator[Problem]:
 
 def _problems(values: Mapping[str, JsonValue], where: tuple[str, ...], known: Tree | None) -> Iterator[Problem]:
     for path, value in _leaves(values, ()):
-        if why := _decided(path):
+        if why := _decided(path) or _emptied(path, value):
             yield at((*where, *path), f"is not the page's to set: {why}")
         elif known is not None and (found := _unknown(path, value, known)):
             message, meant = found
@@ -99,6 +106,14 @@ def _decided(path: tuple[str, ...]) -> str | None:
         return f"label {label} is reserved, the fleet decides it"
     if path[0] == "commonLabels" and label in object_labels(Tier.LEAF):
         return f"label {label} is reserved, every object of the fleet carries it"
+    return None
+
+
+def _emptied(path: tuple[str, ...], value: JsonValue) -> str | None:
+    section = ".".join(path)
+    decided = (*_DECIDED, "commonLabels.", f"{_SPEC}.externalLabels.")
+    if value is None and any(key.startswith(f"{section}.") for key in decided):
+        return "nothing would be left of what the fleet decides there"
     return None
 
 

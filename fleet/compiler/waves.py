@@ -1,6 +1,6 @@
-"""Waves: only what would wait for nothing is wrong; numbers may have gaps."""
+"""Waves: only what would wait for nothing is wrong; numbers may have gaps. No update waits for another stack."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydantic.alias_generators import to_camel
 
@@ -8,11 +8,17 @@ from fleet.errors import Problem, at
 from fleet.page import Page
 
 
-def wave_problems(page: Page) -> Iterator[Problem]:
-    (first, cluster), *others = page.clusters.items()
-    if any(other.wave != cluster.wave for _, other in others):
-        return
-    if cluster.wave > 1:
-        yield at(["clusters", first, "wave"], f"has no effect: every cluster is in wave {cluster.wave}", 1)
-    for field in sorted(page.waves.model_fields_set):
-        yield at(["waves", to_camel(field)], "has no effect: every cluster is in the same wave")
+def wave_problems(page: Page, stacks: Mapping[str, str]) -> Iterator[Problem]:
+    members: dict[str | None, list[str]] = {}
+    for name in page.clusters:
+        members.setdefault(stacks.get(name), []).append(name)
+    where = "" if len(members) == 1 else " of its stack"
+    waits = False
+    for names in members.values():
+        waves = {page.clusters[name].wave for name in names}
+        waits = waits or len(waves) > 1
+        if len(waves) == 1 and waves != {1}:
+            yield at(["clusters", names[0], "wave"], f"has no effect: every cluster{where} is in wave {min(waves)}", 1)
+    if not waits:
+        for field in sorted(page.waves.model_fields_set):
+            yield at(["waves", to_camel(field)], f"has no effect: every cluster{where} is in the same wave")

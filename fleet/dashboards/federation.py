@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from fleet.compiler.advice import NEARLY
 from fleet.dashboards.clusters import CLUSTER_DETAIL
 from fleet.dashboards.panels import (
     COUNT,
@@ -23,6 +22,7 @@ from fleet.dashboards.panels import (
 )
 from fleet.dashboards.queries import FLEET, Queries, largest
 from fleet.names import PROJECT
+from fleet.plan import NEARLY
 
 FEDERATION = f"{PROJECT}-federation"
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from fleet.names import Tier
+from fleet.names import DISCOVERY_JOB, Tier
 from fleet.outputs import SEND_DELAY, fresh_within
 from fleet.plan import ClusterPlan, FederationEdge, Plan, RemoteWriteEdge
 from fleet.rules import cluster_rules
@@ -20,7 +20,7 @@ ERRORS = "service_http_errors:rate5m"
 CLUSTER = ("region", "cluster")
 """What tells clusters apart; one without a region has no such label."""
 
-_FEDERATION = 'job=~"federate-.+"'
+_FEDERATION = f'job=~"federate-.+",job!="{DISCOVERY_JOB}"'
 _LOOKBACK = 300
 """Seconds after which a series that gets no more samples is none to Prometheus."""
 
@@ -74,7 +74,8 @@ class Queries:
     @cached_property
     def _prefixes(self) -> tuple[str, ...]:
         """Of recorded series that tell clusters apart: through a region, or straight from the cluster."""
-        ways = {edge.records for edge in self.edges} | ({"cluster"} if self.writers else set[str]())
+        straight = self.writers or self.top.discovery is not None
+        ways = {edge.records for edge in self.edges} | ({"cluster"} if straight else set[str]())
         return tuple(prefix for way, prefix in _PREFIXES.items() if way in ways)
 
     def by(self, labels: Sequence[str], metric: str, scope: Scope = FLEET, at: str = "") -> str:

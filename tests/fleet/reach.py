@@ -167,6 +167,7 @@ def _cases() -> list[Case]:
             ("a caller", "Prometheus", 9443): yes,
             ("a caller", "Prometheus", 9090): no,
             ("Prometheus", "Alertmanager", 9093): yes,
+            ("the API server", "Alertmanager", 9093): only_with_addresses,
             ("an application", "Alertmanager", 9093): no,
             ("the internet", "Alertmanager", 9093): no,
             ("its other replica", "Alertmanager", "9094/UDP"): yes,

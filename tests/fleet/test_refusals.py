@@ -503,6 +503,21 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "waves.timeout",
         "has no effect: every cluster is in the same wave",
     ),
+    "a published Prometheus": (
+        clusters(eu_1={"values": {"prometheus": {"service": {"type": "LoadBalancer"}}}}),
+        "clusters.eu-1.values.prometheus.service.type",
+        "is not the page's to set: it publishes 9090, which asks for no password; the gateway is the way in",
+    ),
+    "a section that is emptied": (
+        {"values": {"prometheus": {"prometheusSpec": None}}},
+        "values.prometheus.prometheusSpec",
+        "is not the page's to set: nothing would be left of what the fleet decides there",
+    ),
+    "labels that are emptied": (
+        {"values": {"commonLabels": None}},
+        "values.commonLabels",
+        "is not the page's to set: nothing would be left of what the fleet decides there",
+    ),
     "waves that are never done": (
         {"waves": {"healthyFor": "15m"}, **clusters(eu_1={"wave": 2})},
         "waves.timeout",
