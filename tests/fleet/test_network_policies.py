@@ -149,6 +149,16 @@ def test_what_a_page_switches_on_on_the_nodes_can_be_scraped(part: str, port: in
     assert port in to_nodes(leaf(networkPolicies=nodes, values={part: {"enabled": True}}))
 
 
+def test_a_wave_that_an_enforced_policy_would_keep_silent_is_warned_of() -> None:
+    def warned(**policies: object) -> bool:
+        clusters = {"hub": {"tier": "global", "context": "hub", "wave": 2}, "eu-1": {"tier": "leaf", "context": "eu-1"}}
+        plan = compile_page(read_page({"clusters": clusters, "networkPolicies": policies or True}, {}))
+        return any("until networkPolicies.apiServer" in each for each in plan.warnings)
+
+    assert warned()
+    assert not warned(apiServer=["192.0.2.0/28"])
+
+
 @pytest.mark.parametrize("part", [{"grafana": {"enabled": True}}, {"thanosRuler": {"enabled": True}}])
 def test_a_part_that_no_policy_covers_is_warned_of(part: dict[str, Any]) -> None:
     def warnings(**page: object) -> list[str]:

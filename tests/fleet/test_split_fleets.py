@@ -173,6 +173,13 @@ def test_a_config_key_of_two_stacks_is_two_secrets(folder: Path) -> None:
 
 
 REFUSALS: dict[str, tuple[Pages, str, str, str, str]] = {
+    "a wave that would wait for another stack": (
+        changed("us", "clusters", "us-1", "wave", value=2),
+        "us",
+        "clusters.us-1.wave",
+        "has no effect: every cluster of its stack is in wave 2",
+        "clusters:\n  us-1:\n    wave: 1",
+    ),
     "a parent that is none": (
         changed("eu", "parentStack", value="globe"),
         "eu",

@@ -242,9 +242,14 @@ spec:
 def test_a_hook_that_does_not_end_is_shown_and_explained(project: Project, chart: Path, tmp_path: Path) -> None:
     (chart / "templates" / "hook.yaml").write_text(HOOK)
     with fake_node(project.cluster, tmp_path):
-        running = project.start(release("hooked", chart, timeout=12))
+        running = project.start(release("hooked", chart, timeout=20))
         running.until(lambda: "waiting for Job hooked-before" in project.output, "the hook")
-        pod = project.cluster.kubectl("get", "pod", "-n", "hooked", "-o", "name").strip().removeprefix("pod/")
+
+        def pods() -> list[str]:
+            return project.cluster.kubectl("get", "pod", "-n", "hooked", "-o", "name").split()
+
+        until(lambda: bool(pods()), "the hook's pod")
+        pod = pods()[0].removeprefix("pod/")
         crash(project.cluster, "hooked", pod, "main")
         error = running.future.exception(60)
         assert error
