@@ -83,7 +83,8 @@ def test_an_existing_release_is_upgraded_in_place(made: Program) -> None:
 
     planned = follow(made, preview)
     assert "helm.sh/v3:Release: (update)" in planned
-    assert not re.search(r": \((create|replace|delete|create-replacement)\)", planned)
+    assert not re.search(r": \((replace|delete|create-replacement)\)", planned)
+    assert not re.search(r"(Namespace|Release): \(create\)", planned)
 
     follow(made, up)
     assert identities() == before

@@ -239,9 +239,9 @@ spec:
 """
 
 
-def test_a_hook_that_does_not_end_is_shown_and_explained(project: Project, chart: Path, tmp_path: Path) -> None:
+def test_a_hook_that_does_not_end_is_shown_and_explained(project: Project, chart: Path) -> None:
     (chart / "templates" / "hook.yaml").write_text(HOOK)
-    with fake_node(project.cluster, tmp_path):
+    with fake_node(project.cluster):
         running = project.start(release("hooked", chart, timeout=20))
         running.until(lambda: "waiting for Job hooked-before" in project.output, "the hook")
 
