@@ -29,6 +29,24 @@ BYTES_PER_SAMPLE = 512
 """Of a sample on `/federate`, labels included: more than any recorded series takes."""
 
 
+Auth = Literal["basic", "mtls", "both"]
+"""How a caller shows who it is, always over TLS: with a password, with a certificate, or with both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What opens one edge: the caller's password and certificate, whichever `auth` needs."""
+
+    auth: Auth = "basic"
+    generation: int = 1
+    """The caller's own. A generation is one password and one certificate, and never comes back."""
+
+    @property
+    def accepted(self) -> tuple[int, ...]:
+        """Generations that the callee accepts: no two clusters ever change at the same moment."""
+        return tuple(range(max(1, self.generation - 1), self.generation + 2))
+
+
 @dataclass(frozen=True, slots=True)
 class FederationEdge:
     """`parent` scrapes `child`'s `/federate`."""
@@ -50,6 +68,7 @@ class FederationEdge:
     """Series that the child may serve."""
     estimate: int
     """Series that it is expected to serve."""
+    key: Key
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -117,6 +136,7 @@ class Discovery:
 
     parent: str
     edges: tuple[DiscoveredEdge, ...]
+    key: Key = Key()
 
     @property
     def caller(self) -> str:
@@ -136,6 +156,7 @@ class RemoteWriteEdge:
     region: str | None
     keep: tuple[str, ...]
     """Metric names that may leave the sender."""
+    key: Key
 
     @property
     def labels(self) -> Mapping[str, str]:

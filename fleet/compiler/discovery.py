@@ -8,7 +8,7 @@ from fleet.compiler.edges import interval, timeout
 from fleet.errors import Problem, yaml_at
 from fleet.names import Tier
 from fleet.page import Page
-from fleet.plan import DiscoveredEdge, Discovery
+from fleet.plan import DiscoveredEdge, Discovery, Key
 from fleet.rules import Rule
 
 
@@ -38,6 +38,7 @@ def _edges(page: Page, estimate: Estimate, parent: str) -> Iterator[DiscoveredEd
             scheme="http",
             budget=child.budget or leaf_budget(page),
             estimate=estimate.like_a_leaf(child.expect),
+            key=Key(),
             namespace=child.namespace,
             port=child.port,
         )

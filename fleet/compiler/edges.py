@@ -9,7 +9,7 @@ from fleet.compiler.gateways import gateway_plan
 from fleet.compiler.topology import Topology
 from fleet.names import Tier
 from fleet.page import Page
-from fleet.plan import FederationEdge, RemoteWriteEdge
+from fleet.plan import FederationEdge, Key, RemoteWriteEdge
 from fleet.rules import Rule, source_metrics
 
 
@@ -41,6 +41,7 @@ def _edge(page: Page, topology: Topology, estimate: Estimate, parent: str, child
         scheme=gateway_plan(page, child).scheme,
         budget=(settings(page, child).budget or 0) * len(clusters),
         estimate=estimate.leaf(child) if is_leaf else estimate.region(child, leaves),
+        key=Key(),
     )
 
 
@@ -63,4 +64,4 @@ def remote_write(page: Page, topology: Topology, rules: Sequence[Rule]) -> Itera
     for name in topology.writers:
         cluster = page.clusters[name]
         keep = raw if cluster.tier is Tier.EDGE else recorded
-        yield RemoteWriteEdge(name, topology.top, cluster.region, keep)
+        yield RemoteWriteEdge(name, topology.top, cluster.region, keep, Key())
