@@ -1,10 +1,11 @@
-"""The fleet, top to bottom: page → plan → providers, credentials and gateways → tiers → outputs."""
+"""The fleet, top to bottom: page → plan → providers, keys and gateways → tiers → outputs."""
 
 from pathlib import Path
 
 import pulumi
 
 from components import (
+    Authorities,
     ChildStacks,
     Credential,
     EdgeAgent,
@@ -37,12 +38,17 @@ namespaces = {name: monitoring_namespace(cluster, providers[name]) for name, clu
 inside = {name: pulumi.ResourceOptions(parent=each, protect=False) for name, each in namespaces.items()}
 waves = Waves(plan, configs)
 
+authorities = Authorities(plan.authority)
 # Of an edge between two stacks, the one below makes the credential: it is deployed first.
-credentials = {edge.id: below.credentials.get(edge.id) or Credential(edge) for edge in plan.edges}
+credentials = {edge.id: below.credentials.get(edge.id) or Credential(edge, authorities) for edge in plan.edges}
 gateways = {
     name: Gateway(
         f"{name}-gateway",
-        {"cluster": cluster, "callers": [credentials[edge.id] for edge in plan.calls_to(name)]},
+        {
+            "cluster": cluster,
+            "callers": [credentials[edge.id] for edge in plan.calls_to(name)],
+            "authorities": authorities,
+        },
         inside[name],
     )
     for name, cluster in plan.clusters.items()

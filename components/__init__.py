@@ -1,5 +1,6 @@
 """The fleet as resources. These only create what `fleet/` decided."""
 
+from components.authorities import Authorities
 from components.child_stacks import ChildStacks
 from components.credential import Credential, exported_credentials
 from components.edge_agent import EdgeAgent, EdgeAgentArgs
@@ -14,6 +15,7 @@ from components.stack_config import kubeconfigs, read_plan
 from components.waves import Waves
 
 __all__ = [
+    "Authorities",
     "ChildStacks",
     "Credential",
     "EdgeAgent",

@@ -5,8 +5,9 @@ from typing import cast
 
 import pulumi
 
-from components.credential import Needed, ReferencedCredential, needed_above
+from components.credential import ReferencedCredential
 from components.gateway import FederationTarget
+from fleet.keys import Part, needed_above
 from fleet.plan import Edge, FederationEdge, Plan
 
 Path = tuple[str, ...]
@@ -38,10 +39,8 @@ class ChildStacks:
         ]
 
     def _credential(self, edge: Edge) -> ReferencedCredential:
-        def read(needed: Needed) -> pulumi.Output[str]:
-            return pulumi.Output.secret(self._read(edge, _credential(edge, needed)))
-
-        return ReferencedCredential(edge, read)
+        parts = {part: pulumi.Output.secret(self._read(edge, _credential(edge, part))) for part in needed_above(edge)}
+        return ReferencedCredential(edge, parts)
 
     def _address(self, edge: FederationEdge) -> pulumi.Output[str]:
         return self._read(edge, _gateway(edge)).apply(lambda url: url.partition("://")[2])
@@ -52,8 +51,8 @@ class ChildStacks:
         return output.apply(lambda value: _found({path[0]: value}, stack, edge, path))
 
 
-def _credential(edge: Edge, needed: Needed) -> Path:
-    return "credentials", edge.id, needed
+def _credential(edge: Edge, part: Part) -> Path:
+    return "credentials", edge.id, part
 
 
 def _gateway(edge: FederationEdge) -> Path:
@@ -69,7 +68,8 @@ def _reference(stack: str, edges: Sequence[Edge]) -> pulumi.StackReference:
         raise pulumi.RunError(f"stack {stack} cannot be read: {error}\n{_remedy(stack)}") from None
     outputs = cast("Mapping[str, object]", answer.value or {}).get("outputs")
     for edge in edges:
-        _found(outputs, stack, edge, _credential(edge, needed_above(edge)))
+        for part in needed_above(edge):
+            _found(outputs, stack, edge, _credential(edge, part))
         if isinstance(edge, FederationEdge):
             _found(outputs, stack, edge, _gateway(edge))
     return pulumi.StackReference(stack, full_name)

@@ -1,76 +1,90 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import pulumi
 import pulumi_random
 
-from fleet.plan import Discovery, Edge, FederationEdge, Plan
+from components.authorities import Authorities
+from fleet.keys import Part, hash_part, held, needed_above
+from fleet.names import client_uri
+from fleet.plan import FLEET, Discovery, Edge, Plan, RemoteWriteEdge
 
-Needed = Literal["password", "bcrypt_hash"]
+Parts = Mapping[Part, pulumi.Output[str]]
 
 
 class Credential(pulumi.ComponentResource):
-    """The user name and password of one edge of the fleet: a stolen one opens that edge and no other.
+    """The key of one edge of the fleet: a stolen one opens that edge and no other."""
 
-    All that one parent discovers in its own cluster counts as one edge here.
-    """
+    edge: Edge
+    parts: Parts
 
-    edge: Edge | Discovery
-    username: str
-    password: pulumi.Output[str]
-    bcrypt_hash: pulumi.Output[str]
-    """Kept in state with the password, so that it is the same on every run."""
-
-    def __init__(self, edge: Edge | Discovery, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("prometheus-fleet:index:Credential", edge.id, None, opts)
-        # bcrypt hashes the first 72 bytes only; 32 letters and digits hold 190 bits and need no quoting anywhere.
-        generated = pulumi_random.RandomPassword(
-            edge.id, length=32, special=False, opts=pulumi.ResourceOptions(parent=self)
-        )
+    def __init__(self, edge: Edge, authorities: Authorities) -> None:
+        super().__init__("prometheus-fleet:index:Credential", edge.id)
         self.edge = edge
-        self.username = edge.caller
-        self.password = pulumi.Output.secret(generated.result)
-        self.bcrypt_hash = pulumi.Output.secret(generated.bcrypt_hash)
-        self.register_outputs({"username": self.username})
+        self.parts = {**passwords(edge, self), **_certificates(edge, authorities)}
+        self.register_outputs({"username": edge.caller})
+
+
+def passwords(edge: Edge | Discovery, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
+    """The caller's user name and password, and the hashes of all passwords that the callee accepts.
+
+    Hashes are kept in state with their passwords, so that they are the same on every run.
+    """
+    key = edge.key
+    if not key.has_password:
+        return {}
+    made = {
+        # bcrypt hashes the first 72 bytes only; 32 letters and digits hold 190 bits and need no quoting anywhere.
+        generation: pulumi_random.RandomPassword(
+            f"{edge.id}-{generation}", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
+        )
+        for generation in key.accepted
+    }
+    return {
+        "username": pulumi.Output.from_input(edge.caller),
+        "password": pulumi.Output.secret(made[key.generation].result),
+        **{hash_part(each): pulumi.Output.secret(password.bcrypt_hash) for each, password in made.items()},
+    }
+
+
+def _certificates(edge: Edge, authorities: Authorities) -> dict[Part, pulumi.Output[str]]:
+    parts = {"client_ca": authorities.bundle}
+    if edge.server is not None:
+        is_ours = edge.server.ca == FLEET
+        parts["ca"] = authorities.bundle if is_ours else pulumi.Output.from_input(edge.server.ca)
+    if edge.key.has_certificate:
+        generation = edge.key.generation
+        client = authorities.client_certificate(f"{edge.id}-{generation}", client_uri(edge.id, generation))
+        parts |= {"certificate": client.certificate, "key": client.key}
+    if isinstance(edge, RemoteWriteEdge) and edge.across_stacks and edge.server.ca == FLEET:
+        # The stack above makes its own authorities later: this one knows none of them, so it signs for both ends.
+        server = authorities.server_certificate(f"{edge.id}-server", edge.server.name)
+        parts |= {"server_certificate": server.certificate, "server_key": server.key}
+    return parts
 
 
 @dataclass(frozen=True, slots=True)
 class ReferencedCredential:
-    """A credential that the stack of the edge's lower end has made; it has the part that is `needed_above`."""
+    """A credential that the stack of the edge's lower end has made; it has the parts that are `needed_above`."""
 
     edge: Edge
-    read: Callable[[Needed], pulumi.Output[str]]
-
-    @property
-    def username(self) -> str:
-        return self.edge.caller
-
-    @property
-    def password(self) -> pulumi.Output[str]:
-        return self.read("password")
-
-    @property
-    def bcrypt_hash(self) -> pulumi.Output[str]:
-        return self.read("bcrypt_hash")
+    parts: Parts
 
 
 EdgeCredential = Credential | ReferencedCredential
 
 
-def needed_above(edge: Edge) -> Needed:
-    """What the upper end of an edge needs: a parent calls, and a receiver is called."""
-    return "password" if isinstance(edge, FederationEdge) else "bcrypt_hash"
+def held_data(edge: Edge, credential: EdgeCredential) -> dict[str, pulumi.Input[str]]:
+    """The caller's share of its Secret's data."""
+    return {key: credential.parts[part] for key, part in held(edge).items()}
 
 
 def exported_credentials(
     plan: Plan, credentials: Mapping[str, EdgeCredential]
-) -> dict[str, dict[Needed, pulumi.Output[str]]]:
+) -> dict[str, dict[Part, pulumi.Output[str]]]:
     """By edge, of those that end in the stack above: what has to be known there."""
-
-    def exported(edge: Edge) -> dict[Needed, pulumi.Output[str]]:
-        needed = needed_above(edge)
-        credential = credentials[edge.id]
-        return {needed: credential.password if needed == "password" else credential.bcrypt_hash}
-
-    return {edge.id: exported(edge) for edge in plan.edges if edge.upper in plan.outside}
+    return {
+        edge.id: {part: credentials[edge.id].parts[part] for part in needed_above(edge)}
+        for edge in plan.edges
+        if edge.upper in plan.outside
+    }

@@ -1,9 +1,10 @@
 import pulumi
 
-from components.credential import Credential
+from components.credential import Parts, passwords
+from components.gateway import gateway_config, htpasswd
 from components.objects import create
 from fleet import manifests
-from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Account, caddy_config
+from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.plan import ClusterPlan, Discovery
 
 
@@ -13,16 +14,15 @@ class DiscoveryAccount(pulumi.ComponentResource):
     That Secret holds no password: whoever puts it before a Prometheus learns none until the parent calls.
     """
 
-    credentials: Credential
+    edge: Discovery
+    parts: Parts
 
     def __init__(self, cluster: ClusterPlan, discovery: Discovery, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prometheus-fleet:index:DiscoveryAccount", discovery.id, None, opts)
+        self.edge = discovery
+        self.parts = passwords(discovery, self)
+        # No certificate: this one is for a proxy that is not of the fleet's making, in the parent's own cluster.
+        data = {ACCOUNTS_KEY: htpasswd([self]), CONFIG_KEY: gateway_config([self], None)}
         child = pulumi.ResourceOptions(parent=self)
-        self.credentials = Credential(discovery, child)
-        hashed = self.credentials.bcrypt_hash
-        data = {
-            ACCOUNTS_KEY: pulumi.Output.concat(self.credentials.username, ":", hashed, "\n"),
-            CONFIG_KEY: pulumi.Output.json_dumps(caddy_config([Account(discovery, hashed)]), sort_keys=True),
-        }
         create(f"{cluster.name}-discovery-account", manifests.discovery_account(cluster, data), child)
-        self.register_outputs({"username": self.credentials.username})
+        self.register_outputs({"username": discovery.caller})

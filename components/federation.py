@@ -1,9 +1,10 @@
-"""What a parent has beside its release: the passwords with which it calls its children."""
+"""What a parent has beside its release: the keys with which it calls its children."""
 
 from collections.abc import Sequence
 
 import pulumi
 
+from components.credential import held_data
 from components.discovery import DiscoveryAccount
 from components.gateway import FederationTarget
 from components.objects import create
@@ -16,11 +17,13 @@ from fleet.values import Child
 def federation_credentials(
     cluster: ClusterPlan, children: Sequence[FederationTarget], parent: pulumi.Resource
 ) -> pulumi.CustomResource:
-    passwords = {target.edge.child: target.credentials.password for target in children}
+    data: dict[str, pulumi.Input[str]] = {}
+    for target in children:
+        data |= held_data(target.edge, target.credentials)
     if cluster.discovery is not None:
-        account = DiscoveryAccount(cluster, cluster.discovery, pulumi.ResourceOptions(parent=parent))
-        passwords[DISCOVERY_KEY] = account.credentials.password
-    manifest = manifests.federation_credentials(cluster, passwords)
+        opts = pulumi.ResourceOptions(parent=parent)
+        data[DISCOVERY_KEY] = DiscoveryAccount(cluster, cluster.discovery, opts).parts["password"]
+    manifest = manifests.federation_credentials(cluster, data)
     return create(f"{cluster.name}-federation-credentials", manifest, pulumi.ResourceOptions(parent=parent))
 
 

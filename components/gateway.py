@@ -1,16 +1,18 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, cast
+from typing import Protocol, TypedDict, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.credential import EdgeCredential
+from components.authorities import Authorities, Certificate
+from components.credential import EdgeCredential, Parts
 from components.objects import create
 from fleet import manifests
-from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Account, caddy_config
-from fleet.plan import ClusterPlan, FederationEdge, GatewayPlan, Plan, RemoteWriteEdge
+from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Caller, KeyPair, Tls, caddy_config
+from fleet.keys import Part, hash_part, shown
+from fleet.plan import ClusterPlan, Discovery, Edge, FederationEdge, GatewayPlan, Key, Plan, RemoteWriteEdge
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,12 @@ class GatewayArgs(TypedDict):
     """The cluster whose Prometheus is reached through this gateway."""
     callers: Sequence[EdgeCredential]
     """Credentials of the edges that call it."""
+    authorities: Authorities
+    """Who signs what it shows."""
 
 
 class Gateway(pulumi.ComponentResource):
-    """Address and accounts of a cluster's gateway.
+    """Address, certificate and accounts of a cluster's gateway.
 
     They exist before the cluster's release, so that a fleet in which two clusters need each other's address has no
     cycle: nobody waits for a release to learn an address. The proxy itself is a sidecar of the release's Prometheus.
@@ -55,25 +59,19 @@ class Gateway(pulumi.ComponentResource):
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prometheus-fleet:index:Gateway", name, None, opts)
         cluster, callers = args["cluster"], args["callers"]
+        plan = cast("GatewayPlan", cluster.gateway)
         self._callers = callers
         child = pulumi.ResourceOptions(parent=self)
-
-        def config(hashes: Sequence[str]) -> str:
-            accounts = [Account(caller.edge, each) for caller, each in zip(callers, hashes, strict=True)]
-            return json.dumps(caddy_config(accounts), sort_keys=True)
-
-        htpasswd = [pulumi.Output.concat(caller.username, ":", caller.bcrypt_hash, "\n") for caller in callers]
         data = {
-            ACCOUNTS_KEY: pulumi.Output.concat(*htpasswd),
-            CONFIG_KEY: pulumi.Output.all(*(caller.bcrypt_hash for caller in callers)).apply(config),
+            ACCOUNTS_KEY: htpasswd(callers),
+            CONFIG_KEY: gateway_config(callers, _served(name, plan, callers, args["authorities"])),
         }
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
         service = create(f"{name}-service", manifests.gateway_service(cluster), child)
-        if (route := manifests.gateway_route(cluster)) is not None:
-            create(f"{name}-route", route, child)
-        plan = cast("GatewayPlan", cluster.gateway)
+        for manifest in manifests.gateway_ways(cluster, args["authorities"].bundle):
+            create(f"{name}-{manifest['kind'].lower()}", manifest, child)
         self.address = _address(plan, cast("k8s.core.v1.Service", service))
-        self.url = pulumi.Output.concat(plan.scheme, "://", self.address)
+        self.url = pulumi.Output.concat("https://", self.address)
         self.register_outputs({"address": self.address, "url": self.url})
 
     @property
@@ -100,10 +98,62 @@ def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tu
 
     def url(edge: RemoteWriteEdge) -> pulumi.Output[str]:
         gateway = cast("GatewayPlan", plan.outside[edge.receiver].gateway)
-        return pulumi.Output.from_input(f"{gateway.scheme}://{gateway.host}:{gateway.port}/api/v1/write")
+        return pulumi.Output.from_input(f"https://{gateway.host}:{gateway.port}/api/v1/write")
 
     above = (edge for edge in plan.remote_write if edge.receiver in plan.outside)
     return tuple(RemoteWriteReceiver(edge, url(edge), credentials[edge.id]) for edge in above)
+
+
+class KnownCaller(Protocol):
+    edge: Edge | Discovery
+    parts: Parts
+
+
+def htpasswd(callers: Sequence[KnownCaller]) -> pulumi.Output[str]:
+    """Each caller's line of its own generation before those of its others: htpasswd reads the first alone."""
+    lines = (
+        pulumi.Output.concat(caller.edge.caller, ":", caller.parts[hash_part(generation)], "\n")
+        for caller in callers
+        if caller.edge.key.has_password
+        for generation in sorted(caller.edge.key.accepted, key=lambda each: each != caller.edge.key.generation)
+    )
+    return pulumi.Output.concat(*lines)
+
+
+def gateway_config(callers: Sequence[KnownCaller], served: Sequence[Certificate] | None) -> pulumi.Output[str]:
+    """Caddy's, as JSON text; without TLS where nothing is `served`."""
+
+    def config(resolved: Mapping[str, Sequence[object]]) -> str:
+        parts = cast("Sequence[Mapping[Part, str]]", resolved["parts"])
+        known = [
+            Caller(caller.edge, _hashes(caller.edge.key, each)) for caller, each in zip(callers, parts, strict=True)
+        ]
+        # Callers of one stack have the same authorities.
+        signers = dict.fromkeys(each["client_ca"] for each in parts if "client_ca" in each)
+        pairs = [KeyPair(*each) for each in cast("Sequence[tuple[str, str]]", resolved["served"])]
+        tls = Tls(pairs, list(signers)) if served is not None else None
+        return json.dumps(caddy_config(known, tls), sort_keys=True)
+
+    return pulumi.Output.all(
+        parts=[{part: caller.parts[part] for part in shown(caller.edge.key)} for caller in callers],
+        served=[(each.certificate, each.key) for each in served or ()],
+    ).apply(config)
+
+
+def _hashes(key: Key, parts: Mapping[Part, str]) -> dict[int, str]:
+    return {each: parts[hash_part(each)] for each in key.accepted if key.has_password}
+
+
+def _served(
+    name: str, plan: GatewayPlan, callers: Sequence[EdgeCredential], authorities: Authorities
+) -> list[Certificate]:
+    """Certificates by which callers know it: its own, and those that stacks below made for it."""
+    own = [authorities.server_certificate(name, plan.certified)] if plan.tls.mode == "generated" else []
+    return own + [
+        Certificate(caller.parts["server_certificate"], caller.parts["server_key"])
+        for caller in callers
+        if "server_certificate" in caller.parts
+    ]
 
 
 def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:

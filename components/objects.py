@@ -1,6 +1,6 @@
 """The one place that turns a manifest of `fleet.manifests` into a resource."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import pulumi
@@ -24,7 +24,8 @@ def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulum
         case "Namespace":
             return k8s.core.v1.Namespace(name, metadata=metadata, opts=opts)
         case "ConfigMap":
-            return k8s.core.v1.ConfigMap(name, metadata=metadata, data=manifest.get("data"), opts=opts)
+            text = cast("Mapping[str, pulumi.Input[str]]", manifest.get("data"))
+            return k8s.core.v1.ConfigMap(name, metadata=metadata, data=text, opts=opts)
         case "Secret":
             # Data that is not secret on its way here would lie in state in clear.
             given = cast("dict[str, pulumi.Input[str]]", manifest.get("stringData", {}))

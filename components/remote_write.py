@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import pulumi
 
+from components.credential import held_data
 from components.gateway import RemoteWriteReceiver
 from components.objects import create
 from fleet import manifests
 from fleet.plan import ClusterPlan
-from fleet.values import Receiver, password_key, username_key
+from fleet.values import Receiver
 
 
 def remote_write_credentials(
@@ -16,8 +17,7 @@ def remote_write_credentials(
 ) -> pulumi.CustomResource:
     data: dict[str, pulumi.Input[str]] = {}
     for receiver in receivers:
-        data[username_key(receiver.edge)] = receiver.credentials.username
-        data[password_key(receiver.edge)] = receiver.credentials.password
+        data |= held_data(receiver.edge, receiver.credentials)
     manifest = manifests.remote_write_credentials(cluster, data)
     return create(f"{cluster.name}-remote-write-credentials", manifest, pulumi.ResourceOptions(parent=parent))
 

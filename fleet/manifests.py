@@ -1,6 +1,7 @@
 """Kubernetes objects beside the chart's, as plain dicts: the program creates them, `fleet render` writes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from typing import NotRequired, TypedDict
 
 from fleet.alerts import AlertGroup
@@ -8,6 +9,8 @@ from fleet.names import (
     DISCOVERY_ACCOUNT,
     FEDERATION_CREDENTIALS,
     GATEWAY,
+    GATEWAY_CA,
+    GATEWAY_CERTIFICATE,
     GATEWAY_CONTAINER,
     GATEWAY_PORT,
     PROMETHEUS,
@@ -23,8 +26,8 @@ class Manifest(TypedDict):
     kind: str
     metadata: Mapping[str, object]
     spec: NotRequired[Mapping[str, object]]
-    data: NotRequired[Mapping[str, str]]
-    """Of a ConfigMap."""
+    data: NotRequired[Mapping[str, object]]
+    """Of a ConfigMap; Outputs in the program."""
     stringData: NotRequired[Mapping[str, object]]
     """Values are secret: Outputs in the program, placeholders in a rendering."""
 
@@ -79,7 +82,16 @@ def gateway_service(cluster: ClusterPlan) -> Manifest:
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 
-def gateway_route(cluster: ClusterPlan) -> Manifest | None:
+def gateway_ways(cluster: ClusterPlan, fleet_ca: object) -> Iterator[Manifest]:
+    """Beside its Service: what others make of it a certificate, and a route. `fleet_ca` is PEM."""
+    if (certificate := _certificate(cluster)) is not None:
+        yield certificate
+    if (route := _route(cluster)) is not None:
+        yield route
+    yield from _backend_tls(cluster, fleet_ca)
+
+
+def _route(cluster: ClusterPlan) -> Manifest | None:
     """For a gateway that is reached through the cluster's own Gateway (of the Gateway API)."""
     if cluster.gateway is None or cluster.gateway.parent_ref is None:
         return None
@@ -94,6 +106,64 @@ def gateway_route(cluster: ClusterPlan) -> Manifest | None:
             "rules": [{"backendRefs": [{"name": GATEWAY, "port": GATEWAY_PORT}]}],
         },
     }
+
+
+def _certificate(cluster: ClusterPlan) -> Manifest | None:
+    """What cert-manager is asked for; it keeps the Secret of that name up to date."""
+    gateway = cluster.gateway
+    if gateway is None or gateway.tls.issuer is None:
+        return None
+    names = dict.fromkeys(name for name in (gateway.certified, gateway.host) if name is not None)
+    addresses = [name.strip("[]") for name in names if _is_address(name)]
+    issuer = {"group": "cert-manager.io", "kind": gateway.tls.issuer.kind, "name": gateway.tls.issuer.name}
+    return {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": _metadata(cluster, GATEWAY_CERTIFICATE),
+        "spec": {
+            "secretName": GATEWAY_CERTIFICATE,
+            "issuerRef": issuer,
+            "dnsNames": [name for name in names if not _is_address(name)],
+            **({"ipAddresses": addresses} if addresses else {}),
+            "usages": ["digital signature", "server auth"],
+            "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
+        },
+    }
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _backend_tls(cluster: ClusterPlan, fleet_ca: object) -> Sequence[Manifest]:
+    """How the cluster's own Gateway (of the Gateway API) knows the fleet's, towards which it begins TLS anew."""
+    gateway = cluster.gateway
+    if gateway is None or gateway.parent_ref is None:
+        return ()
+    ca = fleet_ca if gateway.tls.mode == "generated" else gateway.tls.ca
+    trust: dict[str, object] = {"wellKnownCACertificates": "System"}
+    if ca is not None:
+        trust = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": GATEWAY_CA}]}
+    policy: Manifest = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "BackendTLSPolicy",
+        "metadata": _metadata(cluster, GATEWAY),
+        "spec": {
+            "targetRefs": [{"group": "", "kind": "Service", "name": GATEWAY}],
+            "validation": {"hostname": gateway.certified, **trust},
+        },
+    }
+    bundle: Manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(cluster, GATEWAY_CA),
+        "data": {"ca.crt": ca},
+    }
+    return (policy, bundle) if ca is not None else (policy,)
 
 
 def prometheus_rule(cluster: ClusterPlan, group: RuleGroup | AlertGroup) -> Manifest:

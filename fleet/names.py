@@ -20,6 +20,8 @@ RELEASE = "kube-prometheus-stack"
 PROMETHEUS = f"{RELEASE}-prometheus"
 
 GATEWAY = "prometheus-gateway"
+GATEWAY_CA = f"{GATEWAY}-ca"
+GATEWAY_CERTIFICATE = f"{GATEWAY}-certificate"
 GATEWAY_CONTAINER = "gateway"
 GATEWAY_PORT = 9443
 
@@ -33,6 +35,16 @@ DISCOVERY_KEY = "auto-discover.password"
 
 PART_OF = "app.kubernetes.io/part-of"
 TIER_LABEL = f"{PROJECT}/tier"
+
+
+def server_name(cluster: str) -> str:
+    """What the certificate of a cluster's gateway is for: addresses change, and some are known only after `up`."""
+    return f"{cluster}.{PROJECT}.internal"
+
+
+def client_uri(edge: str, generation: int) -> str:
+    """The name in a caller's certificate: of one edge and one generation, so that it opens nothing else."""
+    return f"urn:{PROJECT}:{edge}:{generation}"
 
 
 def service_labels(cluster: str) -> dict[str, str]:

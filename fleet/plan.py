@@ -11,6 +11,8 @@ from pydantic import JsonValue
 from fleet.names import DISCOVERY_JOB, Tier
 from fleet.page import (
     Alerting,
+    Auth,
+    Authority,
     Chart,
     Destination,
     ExtraMatch,
@@ -19,6 +21,7 @@ from fleet.page import (
     ParentRef,
     Resources,
     Storage,
+    Tls,
     Waves,
 )
 
@@ -29,8 +32,10 @@ BYTES_PER_SAMPLE = 512
 """Of a sample on `/federate`, labels included: more than any recorded series takes."""
 
 
-Auth = Literal["basic", "mtls", "both"]
-"""How a caller shows who it is, always over TLS: with a password, with a certificate, or with both."""
+FLEET = "fleet"
+"""The fleet's own authorities."""
+PUBLIC = "public"
+"""Those that everybody trusts: no file says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,24 @@ class Key:
     def accepted(self) -> tuple[int, ...]:
         """Generations that the callee accepts: no two clusters ever change at the same moment."""
         return tuple(range(max(1, self.generation - 1), self.generation + 2))
+
+    @property
+    def has_password(self) -> bool:
+        return self.auth != "mtls"
+
+    @property
+    def has_certificate(self) -> bool:
+        return self.auth != "basic"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """By what a caller knows that it reached the right gateway."""
+
+    name: str
+    """That the certificate is for, whatever address was dialled."""
+    ca: str
+    """Authorities that may have signed it: `FLEET`, `PUBLIC`, or certificates as PEM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +86,8 @@ class FederationEdge:
     extra: tuple[ExtraMatch, ...]
     interval: timedelta
     timeout: timedelta
-    scheme: Literal["http", "https"]
+    server: Identity | None
+    """The gateway's; None where the child is called without TLS."""
     budget: int
     """Series that the child may serve."""
     estimate: int
@@ -156,6 +180,9 @@ class RemoteWriteEdge:
     region: str | None
     keep: tuple[str, ...]
     """Metric names that may leave the sender."""
+    server: Identity
+    """The receiver's gateway."""
+    across_stacks: bool
     key: Key
 
     @property
@@ -194,9 +221,16 @@ class GatewayPlan:
     """None where only the Service of a LoadBalancer will know it."""
     port: int
     """As others dial it."""
-    scheme: Literal["http", "https"]
     parent_ref: ParentRef | None
     """Of an HTTPRoute."""
+    passthrough: bool
+    """Whether callers' TLS ends at the gateway itself, which alone can see their certificates."""
+    tls: Tls
+    """Where its certificate comes from."""
+    certified: str
+    """The name in its certificate."""
+    server: Identity
+    """By what callers know it: by that name, or by whatever ends TLS before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +281,7 @@ class Plan:
     clusters: Mapping[str, ClusterPlan]
     federation: tuple[FederationEdge, ...]
     remote_write: tuple[RemoteWriteEdge, ...]
+    authority: Authority
     dashboards: bool
     """Whether Grafana's dashboards lie beside the global cluster's release."""
     waves: Waves

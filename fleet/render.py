@@ -10,13 +10,15 @@ from fleet import manifests
 from fleet.alerts import alert_groups
 from fleet.dashboards import dashboards
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
+from fleet.keys import held
 from fleet.manifests import Manifest
 from fleet.names import DISCOVERY_KEY, Tier
 from fleet.network_policies import network_policies
 from fleet.plan import ClusterPlan, GatewayPlan, Plan
 from fleet.rules import rule_groups
-from fleet.values import Child, Receiver, chart_values, password_key, username_key
+from fleet.values import Child, Receiver, chart_values
 
+_PUBLIC_PART = "(made by pulumi up)"
 _SECRET = "(set by pulumi up)"  # noqa: S105 (it stands where a secret will)
 
 
@@ -58,7 +60,7 @@ def write(files: Mapping[Path, str], out: Path, stack: str) -> None:
 
 
 def _url(cluster: ClusterPlan) -> str:
-    return f"{_gateway(cluster).scheme}://{_address(cluster)}"
+    return f"https://{_address(cluster)}"
 
 
 def _address(cluster: ClusterPlan) -> str:
@@ -78,17 +80,16 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     yield from network_policies(cluster)
     if cluster.gateway is not None:
         yield manifests.gateway_service(cluster)
-        if (route := manifests.gateway_route(cluster)) is not None:
-            yield route
+        yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
         yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
-    passwords = [edge.child for edge in plan.federated_by(cluster.name)]
+    passwords = [key for edge in plan.federated_by(cluster.name) for key in held(edge)]
     if cluster.discovery is not None:
         passwords.append(DISCOVERY_KEY)
         yield manifests.discovery_account(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
     if passwords:
         yield manifests.federation_credentials(cluster, dict.fromkeys(passwords, _SECRET))
     if writes := plan.written_by(cluster.name):
-        keys = (key(edge) for edge in writes for key in (username_key, password_key))
+        keys = (key for edge in writes for key in held(edge))
         yield manifests.remote_write_credentials(cluster, dict.fromkeys(keys, _SECRET))
     for group in (*rule_groups(cluster), *alert_groups(plan, cluster)):
         yield manifests.prometheus_rule(cluster, group)

@@ -3,20 +3,19 @@
 from collections.abc import Mapping
 
 from fleet.duration import format_duration
-from fleet.names import DISCOVERY_JOB, DISCOVERY_KEY, FEDERATION_CREDENTIALS, service_labels
+from fleet.keys import mounted, password_key, tls_keys
+from fleet.names import DISCOVERY_JOB, DISCOVERY_KEY, service_labels
 from fleet.plan import DiscoveredEdge, FederationEdge
 from fleet.promql import Selector
 
 Job = dict[str, object]
-
-_CREDENTIALS = f"/etc/prometheus/secrets/{FEDERATION_CREDENTIALS}"
 
 
 def federation_job(edge: FederationEdge, address: object) -> Job:
     """The parent's job for one child; `address` is the child's gateway, `host:port` (an Output in the program)."""
     # Relabelling never touches `up` and `scrape_*`: the target carries the labels as well.
     targets = [{"targets": [address], "labels": dict(edge.labels)}]
-    return {**_federation(edge, edge.child), "static_configs": targets}
+    return {**_federation(edge, password_key(edge)), "static_configs": targets}
 
 
 def discovery_job(edge: DiscoveredEdge) -> Job:
@@ -63,7 +62,7 @@ def _service_address(ip: str, address: str) -> dict[str, object]:
     }
 
 
-def _federation(edge: FederationEdge, password_key: str) -> Job:
+def _federation(edge: FederationEdge, password: str) -> Job:
     """What does not depend on how the child is reached."""
     interval = format_duration(edge.interval)
     return {
@@ -74,14 +73,25 @@ def _federation(edge: FederationEdge, password_key: str) -> Job:
         "track_timestamps_staleness": True,
         "metrics_path": "/federate",
         "params": {"match[]": list(edge.matches)},
-        "scheme": edge.scheme,
+        **_transport(edge),
         "scrape_interval": interval,
         "scrape_timeout": format_duration(edge.timeout),
         "sample_limit": edge.sample_limit,
         "body_size_limit": f"{edge.body_size_limit // 2**20}MB",
-        "basic_auth": {"username": edge.caller, "password_file": f"{_CREDENTIALS}/{password_key}"},
+        **({"basic_auth": _basic_auth(edge, password)} if edge.key.has_password else {}),
         "metric_relabel_configs": [*_provenance(edge), *_DROP_LABELS_OF_THE_PATH],
     }
+
+
+def _basic_auth(edge: FederationEdge, key: str) -> dict[str, object]:
+    return {"username": edge.caller, "password_file": mounted(edge, key)}
+
+
+def _transport(edge: FederationEdge) -> Job:
+    if edge.server is None:
+        return {"scheme": "http"}
+    files = {f"{field}_file": mounted(edge, key) for field, key in tls_keys(edge).items()}
+    return {"scheme": "https", "tls_config": {"server_name": edge.server.name, "min_version": "TLS12", **files}}
 
 
 # What an aggregate carries only because of how it travelled: the scrape's job and instance, the child's replica.

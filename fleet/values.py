@@ -11,6 +11,7 @@ from typing import cast
 from fleet import gateway, versions
 from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
+from fleet.keys import mounted, password_key, tls_keys, username_key
 from fleet.names import (
     FEDERATION_CREDENTIALS,
     RELEASE,
@@ -151,8 +152,11 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         spec["evaluationInterval"] = format_duration(cluster.rule_interval)
     if jobs:
         spec["additionalScrapeConfigs"] = jobs
-    if children or discovered:
-        spec["secrets"] = [FEDERATION_CREDENTIALS]
+    secrets = [FEDERATION_CREDENTIALS] if children or discovered else []
+    if any(tls_keys(receiver.edge) for receiver in receivers):
+        secrets.append(REMOTE_WRITE_CREDENTIALS)
+    if secrets:
+        spec["secrets"] = secrets
     queues = [_remote_write(receiver) for receiver in receivers]
     queues += [_destination(name, each) for name, each in cluster.destinations.items()]
     if queues:
@@ -209,24 +213,19 @@ def _destination(name: str, destination: Destination) -> Values:
 
 def _remote_write(receiver: Receiver) -> Values:
     edge = receiver.edge
-    credential = {"name": REMOTE_WRITE_CREDENTIALS}
+    basic_auth = {
+        "username": {"name": REMOTE_WRITE_CREDENTIALS, "key": username_key(edge)},
+        "password": {"name": REMOTE_WRITE_CREDENTIALS, "key": password_key(edge)},
+    }
+    files = {f"{field}File": mounted(edge, key) for field, key in tls_keys(edge).items()}
     return {
         "name": edge.receiver,
         "url": receiver.url,
-        "basicAuth": {
-            "username": {**credential, "key": username_key(edge)},
-            "password": {**credential, "key": password_key(edge)},
-        },
+        **({"basicAuth": basic_auth} if edge.key.has_password else {}),
+        # By path: files whose contents change are read anew, and the queue goes on.
+        "tlsConfig": {"serverName": edge.server.name, "minVersion": "TLS12", **files},
         "writeRelabelConfigs": [
             {"action": "keep", "sourceLabels": ["__name__"], "regex": "|".join(edge.keep)},
             *({"targetLabel": label, "replacement": value} for label, value in edge.labels.items()),
         ],
     }
-
-
-def username_key(edge: RemoteWriteEdge) -> str:
-    return f"{edge.receiver}.username"
-
-
-def password_key(edge: RemoteWriteEdge) -> str:
-    return f"{edge.receiver}.password"

@@ -13,6 +13,7 @@ from fleet.compiler.discovery import discovery, discovery_problems
 from fleet.compiler.edges import federation, remote_write
 from fleet.compiler.gateways import gateway_problems
 from fleet.compiler.intervals import interval_problems
+from fleet.compiler.keys import key_problems
 from fleet.compiler.matches import match_problems
 from fleet.compiler.network_policies import network_policy_problems, network_policy_warnings
 from fleet.compiler.recording import rule_problems
@@ -47,10 +48,11 @@ def compile_page(
     _refuse_page(page, [*topology_problems(page), *_independent_problems(page, rules, stacks)])
     topology = Topology.of(page)
     _refuse_page(page, [*gateway_problems(page, topology, stacks), *destination_problems(page, topology)])
-    edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules))
+    edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules, stacks))
     found = discovery(page, rules)
+    _refuse_page(page, [*key_problems(page, (*edges, *writes), found)])
     clusters = {name: cluster_plan(page, topology, (*edges, *writes), name, found.get(name)) for name in page.clusters}
-    plan = Plan(clusters, edges, writes, page.dashboards, page.waves, warnings=(), stacks=stacks)
+    plan = Plan(clusters, edges, writes, page.authority, page.dashboards, page.waves, warnings=(), stacks=stacks)
     _refuse_page(page, [*over_budget(page, plan.scraped)])
     _refuse_page(page, [*network_policy_problems(page, clusters)])
     said = (*warnings(page, topology, plan.scraped), *network_policy_warnings(clusters))

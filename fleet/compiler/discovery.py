@@ -1,10 +1,12 @@
 """Children that are no part of the fleet: each parent finds those that its page allows, in its own cluster."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from fleet.compiler.budgets import Estimate
 from fleet.compiler.clusters import leaf_budget
 from fleet.compiler.edges import interval, timeout
+from fleet.compiler.keys import discovery_key
 from fleet.errors import Problem, yaml_at
 from fleet.names import Tier
 from fleet.page import Page
@@ -15,11 +17,12 @@ from fleet.rules import Rule
 def discovery(page: Page, rules: Sequence[Rule]) -> Mapping[str, Discovery]:
     """By parent; only those that discover."""
     estimate = Estimate(page, rules)
-    return {
-        name: Discovery(name, tuple(_edges(page, estimate, name)))
+    found = (
+        Discovery(name, tuple(_edges(page, estimate, name)))
         for name, cluster in page.clusters.items()
         if cluster.discover
-    }
+    )
+    return {each.parent: replace(each, key=discovery_key(page, each.id)) for each in found}
 
 
 def _edges(page: Page, estimate: Estimate, parent: str) -> Iterator[DiscoveredEdge]:
@@ -35,7 +38,7 @@ def _edges(page: Page, estimate: Estimate, parent: str) -> Iterator[DiscoveredEd
             extra=tuple(each for each in page.federate if each.of == Tier.LEAF),
             interval=interval(page, parent),
             timeout=timeout(page, parent),
-            scheme="http",
+            server=None,
             budget=child.budget or leaf_budget(page),
             estimate=estimate.like_a_leaf(child.expect),
             key=Key(),

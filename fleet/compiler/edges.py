@@ -1,15 +1,17 @@
 """The edges, each with its matches, its pace and its budget."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from fleet.compiler.budgets import Estimate
 from fleet.compiler.clusters import settings
 from fleet.compiler.gateways import gateway_plan
+from fleet.compiler.keys import edge_key
 from fleet.compiler.topology import Topology
-from fleet.names import Tier
+from fleet.names import Tier, server_name
 from fleet.page import Page
-from fleet.plan import FederationEdge, Key, RemoteWriteEdge
+from fleet.plan import FLEET, FederationEdge, Key, RemoteWriteEdge
 from fleet.rules import Rule, source_metrics
 
 
@@ -20,7 +22,8 @@ def federation(page: Page, topology: Topology, rules: Sequence[Rule]) -> Iterato
         for child, parents in topology.parents.items():
             if page.clusters[child].tier is tier:
                 for parent in parents:
-                    yield _edge(page, topology, estimate, parent, child)
+                    edge = _edge(page, topology, estimate, parent, child)
+                    yield replace(edge, key=edge_key(page, edge.id))
 
 
 def _edge(page: Page, topology: Topology, estimate: Estimate, parent: str, child: str) -> FederationEdge:
@@ -38,7 +41,7 @@ def _edge(page: Page, topology: Topology, estimate: Estimate, parent: str, child
         extra=tuple(each for each in page.federate if each.of == cluster.tier),
         interval=interval(page, parent),
         timeout=timeout(page, parent),
-        scheme=gateway_plan(page, child).scheme,
+        server=gateway_plan(page, child).server,
         budget=(settings(page, child).budget or 0) * len(clusters),
         estimate=estimate.leaf(child) if is_leaf else estimate.region(child, leaves),
         key=Key(),
@@ -57,11 +60,18 @@ def timeout(page: Page, parent: str) -> timedelta:
     return page.intervals.federation.timeout or interval(page, parent) * 0.8
 
 
-def remote_write(page: Page, topology: Topology, rules: Sequence[Rule]) -> Iterator[RemoteWriteEdge]:
+def remote_write(
+    page: Page, topology: Topology, rules: Sequence[Rule], stacks: Mapping[str, str]
+) -> Iterator[RemoteWriteEdge]:
     """Edges send what the rules read, leaves what their rules made of it."""
     raw = tuple(sorted({*source_metrics(rules), *page.keep}))
     recorded = tuple(sorted(rule.record for rule in rules))
     for name in topology.writers:
         cluster = page.clusters[name]
         keep = raw if cluster.tier is Tier.EDGE else recorded
-        yield RemoteWriteEdge(name, topology.top, cluster.region, keep, Key())
+        across = stacks.get(name) != stacks.get(topology.top)
+        server = gateway_plan(page, topology.top).server
+        if across and server.ca == FLEET:
+            server = replace(server, name=server_name(f"{name}.{topology.top}"))
+        edge = RemoteWriteEdge(name, topology.top, cluster.region, keep, server, across, Key())
+        yield replace(edge, key=edge_key(page, edge.id))

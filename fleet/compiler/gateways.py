@@ -7,19 +7,46 @@ from pydantic.alias_generators import to_snake
 
 from fleet.compiler.topology import Topology
 from fleet.errors import Problem, at
-from fleet.names import GATEWAY_PORT, Tier
-from fleet.page import Gateway, Page
-from fleet.plan import GatewayPlan
+from fleet.names import GATEWAY_PORT, Tier, server_name
+from fleet.page import Gateway, Page, Tls
+from fleet.plan import FLEET, PUBLIC, GatewayPlan, Identity
 
 _NODE_PORTS = range(30000, 32768)
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"LoadBalancer": GATEWAY_PORT, "NodePort": 30443, "Host": 443, "HTTPRoute": 443}
 
 
 def gateway_plan(page: Page, name: str) -> GatewayPlan:
-    gateway = _merged(page, name)
-    scheme = gateway.scheme or ("https" if gateway.type in {"Host", "HTTPRoute"} else "http")
-    default = {"LoadBalancer": GATEWAY_PORT, "NodePort": 30443}.get(gateway.type, _PORTS[scheme])
-    return GatewayPlan(gateway.type, gateway.host, gateway.port or default, scheme, gateway.parent_ref)
+    gateway, tls = _merged(page, name), tls_of(page, name)
+    return GatewayPlan(
+        type=gateway.type,
+        host=gateway.host,
+        port=gateway.port or _PORTS[gateway.type],
+        parent_ref=gateway.parent_ref,
+        passthrough=_passes_through(gateway),
+        tls=tls,
+        certified=_certified(name, gateway, tls),
+        server=_server(name, gateway, tls),
+    )
+
+
+def tls_of(page: Page, name: str) -> Tls:
+    return page.clusters[name].tls or page.tls
+
+
+def _passes_through(gateway: Gateway) -> bool:
+    return gateway.type != "HTTPRoute" and gateway.passthrough is not False
+
+
+def _server(name: str, gateway: Gateway, tls: Tls) -> Identity:
+    if not _passes_through(gateway):
+        return Identity(gateway.host or "", PUBLIC)
+    return Identity(_certified(name, gateway, tls), FLEET if tls.mode == "generated" else tls.ca or PUBLIC)
+
+
+def _certified(name: str, gateway: Gateway, tls: Tls) -> str:
+    """One's own authority signs what it is asked to; a public one, and whoever made a Secret, real names alone."""
+    is_own = tls.mode == "generated" or (tls.mode == "cert-manager" and tls.ca is not None)
+    return server_name(name) if is_own else gateway.host or ""
 
 
 def _merged(page: Page, name: str) -> Gateway:
@@ -83,6 +110,9 @@ def _problems(page: Page, name: str) -> Iterator[Problem]:
             yield at(where("port"), message, 30443)
     elif gateway.type != "LoadBalancer" and gateway.host is None:
         yield at(own_host, f"type {gateway.type} needs the name that others dial", f"{name}.example.com")
+    elif not _certified(name, gateway, tls_of(page, name)):
+        mode = tls_of(page, name).mode
+        yield at(own_host, f"a certificate of mode {mode} is for the name that others dial", f"{name}.example.com")
     yield from _route_problems(gateway, where)
 
 
@@ -93,5 +123,6 @@ def _route_problems(gateway: Gateway, where: Callable[[str], tuple[str, ...]]) -
         yield at((*where("type")[:-1], "parentRef"), message, {"name": "public", "namespace": "gateways"})
     if not is_route and gateway.parent_ref is not None:
         yield at(where("parentRef"), f"has no meaning for type {gateway.type}, only for HTTPRoute")
-    if gateway.type in {"LoadBalancer", "NodePort"} and gateway.scheme is not None:
-        yield at(where("scheme"), f"has no meaning for type {gateway.type}: the gateway itself speaks http")
+    if gateway.type != "Host" and gateway.passthrough is not None:
+        reason = "the cluster's Gateway ends TLS" if is_route else "callers reach the gateway itself"
+        yield at(where("passthrough"), f"has no meaning for type {gateway.type}: {reason}")

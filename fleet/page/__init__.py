@@ -2,6 +2,8 @@
 
 from fleet.page.model import (
     Alerting,
+    Auth,
+    Authority,
     Chart,
     Cluster,
     Destination,
@@ -10,6 +12,7 @@ from fleet.page.model import (
     ExtraMatch,
     Gateway,
     Intervals,
+    Issuer,
     Maintenance,
     NetworkPolicies,
     Page,
@@ -17,6 +20,7 @@ from fleet.page.model import (
     Resources,
     Settings,
     Storage,
+    Tls,
     UrlSecret,
     Waves,
 )
@@ -25,6 +29,8 @@ from fleet.page.stacks import FleetPage, read_fleet, whole_fleet
 
 __all__ = [
     "Alerting",
+    "Auth",
+    "Authority",
     "Chart",
     "Cluster",
     "Destination",
@@ -34,6 +40,7 @@ __all__ = [
     "FleetPage",
     "Gateway",
     "Intervals",
+    "Issuer",
     "Maintenance",
     "NetworkPolicies",
     "Page",
@@ -41,6 +48,7 @@ __all__ = [
     "Resources",
     "Settings",
     "Storage",
+    "Tls",
     "UrlSecret",
     "Waves",
     "read_fleet",

@@ -6,6 +6,8 @@ from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificates
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 _NAME = r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?"
@@ -104,6 +106,16 @@ def _block(text: str) -> str:
     raise ValueError(msg)
 
 
+def _pem(text: str) -> str:
+    try:
+        certificates = load_pem_x509_certificates(text.encode())
+    except ValueError:
+        # Does not repeat the text: a key may stand here by mistake.
+        msg = "these are not certificates in PEM form, which begin with -----BEGIN CERTIFICATE-----"
+        raise ValueError(msg) from None
+    return "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates)
+
+
 def _url(text: str) -> str:
     url = urlsplit(text)
     # Reading the port refuses one that is none.
@@ -136,6 +148,8 @@ MetricName = Annotated[
 ]
 SecretName = Annotated[str, _unspoken(_NAME, "the name of a Secret: lower-case letters, digits and -")]
 SecretKey = Annotated[str, _unspoken(_KEY, "a key of a Secret: letters, digits, -, _ and .")]
+Pem = Annotated[str, AfterValidator(_pem), Field(examples=["-----BEGIN CERTIFICATE-----\n…"])]
+"""Certificates alone: what else stood there is left out."""
 Url = Annotated[str, AfterValidator(_url), Field(json_schema_extra={"format": "uri"})]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 """In UTC."""

@@ -20,6 +20,7 @@ from fleet.page.fields import (
     Moment,
     Name,
     Names,
+    Pem,
     PortName,
     SecretKey,
     SecretName,
@@ -32,6 +33,10 @@ from fleet.quantity import Quantity
 def wrong(field: str, message: str, right: object = None) -> PydanticCustomError:
     """A mistake of one field (its name on the page) that another field makes one; `right` is a value that would do."""
     return PydanticCustomError("wrong", "{message}", {"message": message, "field": field, "right": right})
+
+
+Auth = Literal["basic", "mtls", "both"]
+Generation = Annotated[int, Field(ge=1, strict=True)]
 
 
 class _Strict(BaseModel):
@@ -97,11 +102,85 @@ class Gateway(_Strict):
     host: Host | None = Field(default=None, examples=["prometheus.eu-1.example.com"])
     """Address that others dial. Every type but LoadBalancer needs it; that takes it from the Service where absent."""
     port: int | None = Field(default=None, ge=1, le=65535, examples=[9443])
-    """Port that others dial. Where absent: 9443, 30443 for NodePort, the scheme's own for Host and HTTPRoute."""
-    scheme: Literal["http", "https"] | None = None
-    """What others speak to a Host or HTTPRoute that ends TLS; `https` there where absent."""
+    """Port that others dial. Where absent: 9443, 30443 for NodePort, 443 for Host and HTTPRoute."""
+    passthrough: bool | None = Field(default=None, strict=True, examples=[False])
+    """Of a Host: whether TLS reaches the gateway as the caller began it; true where absent. With false, something ends
+    TLS with a certificate that everybody trusts, and begins it anew towards the gateway, as an HTTPRoute does."""
     parent_ref: ParentRef | None = Field(default=None, examples=[{"name": "public", "namespace": "gateways"}])
     """For HTTPRoute alone."""
+
+
+class Issuer(_Strict):
+    """Of cert-manager."""
+
+    name: Name = Field(examples=["internal-ca"])
+    kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
+
+
+class Tls(_Strict):
+    """Where the certificate that a gateway shows comes from. A cluster's own goes before the fleet's."""
+
+    mode: Literal["generated", "cert-manager", "existing"] = "generated"
+    """By the fleet's own authority, by cert-manager in the cluster, or as a Secret that somebody else keeps."""
+    issuer: Issuer | None = Field(default=None, examples=[{"name": "internal-ca"}])
+    """For cert-manager."""
+    secret: SecretName | None = Field(default=None, examples=["gateway-certificate"])
+    """For existing: a Secret of type kubernetes.io/tls in the monitoring namespace."""
+    ca: Pem | None = None
+    """Certificates of the authorities by which callers know the gateway, as PEM; those that everybody trusts where
+    absent. In mode generated it is the fleet's own."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        for name, mode, right in (("issuer", "cert-manager", {"name": "internal-ca"}), ("secret", "existing", "tls")):
+            if (getattr(self, name) is None) == (self.mode == mode):
+                message = f"mode {mode} needs it" if self.mode == mode else f"has no meaning for mode {self.mode}"
+                raise wrong(name, message, right if self.mode == mode else None)
+        if self.mode == "generated" and self.ca is not None:
+            raise wrong("ca", "has no meaning for mode generated: callers trust the fleet's own authority")
+        return self
+
+
+class Authority(_Strict):
+    """The fleet's own certificate authorities, by number: they sign what gateways show, and what callers do."""
+
+    trust: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1,), min_length=1, max_length=2)
+    """Whose certificates every cluster accepts; a second one while the first is replaced."""
+    issue: int = 1
+    """Which of them signs."""
+    valid_for: Duration = timedelta(days=180)
+    """How long a certificate is valid. Authorities themselves are for ten years."""
+    renew_before: Duration = timedelta(days=60)
+    """From how long before its end on `pulumi up` renews a certificate."""
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if len(set(self.trust)) < len(self.trust):
+            raise wrong("trust", "names an authority twice", sorted(set(self.trust)))
+        if self.issue not in self.trust:
+            raise wrong("issue", f"nobody trusts authority {self.issue}", self.trust[0])
+        if self.renew_before >= self.valid_for:
+            right = format_duration(self.valid_for / 3)
+            raise wrong("renewBefore", "must be shorter than validFor, or each run would renew everything", right)
+        return self
+
+
+class EdgeKey(_Strict):
+    """What differs for one edge of the fleet."""
+
+    auth: Auth | None = Field(default=None, examples=["both"])
+    generation: Generation | None = Field(default=None, examples=[2])
+
+
+class Keys(_Strict):
+    """How callers show who they are: one key for each edge of the fleet."""
+
+    auth: Auth = "basic"
+    """With a password, with a certificate of the fleet's authority, or with both; always over TLS."""
+    generation: Generation = 1
+    """One more makes every key anew: gateways accept the one before, this one and the next."""
+    edges: dict[str, EdgeKey] = Field(default={}, examples=[{"hub-federates-eu": {"generation": 2}}])
+    """By the edge's name, such as `hub-federates-eu` or `shop-1-writes-hub`; `python -m fleet check` lists them."""
 
 
 class Storage(_Strict):
@@ -304,6 +383,7 @@ class Cluster(Settings):
     )
     network_policies: Switchable = Field(default=None, examples=[True])
     """As the fleet's; `false` switches them off."""
+    tls: Tls | None = Field(default=None, examples=[{"mode": "existing", "secret": "gateway-certificate"}])
     values: dict[str, JsonValue] = {}
     """Chart values on top of everything else, for this cluster alone."""
 
@@ -325,6 +405,7 @@ _FEDERATED = (Tier.LEAF, Tier.REGIONAL)
 _BELONGS = (
     ("region", (Tier.LEAF, Tier.REGIONAL, Tier.EDGE), "the global cluster speaks for all regions"),
     ("gateway", _SERVERS, "an edge writes upward and is never called"),
+    ("tls", _SERVERS, "an edge has no gateway"),
     ("retention", _SERVERS, "an edge keeps nothing"),
     ("replicas", _SERVERS, "two agents would send every sample twice"),
     ("budget", _FEDERATED, "nobody federates the others"),
@@ -370,6 +451,9 @@ class Page(_Strict):
     namespace: Name = "monitoring"
     intervals: Intervals = Intervals()
     gateway: Gateway = Gateway()
+    tls: Tls = Tls()
+    authority: Authority = Authority()
+    keys: Keys = Keys()
     network_policies: Switchable = Field(default=NetworkPolicies(), examples=[True])
     """Whether every cluster has NetworkPolicies that deny whatever the plan does not need, and their addresses."""
     regions: tuple[LabelValue, ...] | None = Field(default=None, examples=[["eu", "us"]])

@@ -19,7 +19,7 @@ _LEAVES: Mapping[str, Page] = {
     "route": {
         "gateway": {"type": "HTTPRoute", "host": "a.example", "parentRef": {"name": "public", "namespace": "gateways"}}
     },
-    "host": {"gateway": {"type": "Host", "host": "a.example", "scheme": "http"}},
+    "host": {"gateway": {"type": "Host", "host": "a.example", "passthrough": False}},
     "labelled": {"datacenter": "fra", "environment": "test", "labels": {"team": "shop"}},
     "muted": {"maintenance": {"until": "2026-12-01T07:00:00+01:00", "reason": "nodes are replaced"}},
     "closed": {"networkPolicies": {"nodes": ["10.0.0.0/16"], "callers": ["192.0.2.0/24"]}},

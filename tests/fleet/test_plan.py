@@ -98,12 +98,7 @@ def test_a_clusters_gateway_goes_before_the_fleets_field_by_field() -> None:
     page = {"gateway": {"type": "HTTPRoute", "parentRef": {"name": "public", "namespace": "gateways"}}}
     gateway = plan(page, hub=HUB, eu_1={**LEAF, "gateway": {"host": "eu-1.example.com"}}).clusters["eu-1"].gateway
     assert gateway is not None
-    assert (gateway.type, gateway.host, gateway.port, gateway.scheme) == (
-        "HTTPRoute",
-        "eu-1.example.com",
-        443,
-        "https",
-    )
+    assert (gateway.type, gateway.host, gateway.port) == ("HTTPRoute", "eu-1.example.com", 443)
 
 
 def test_a_clusters_settings_go_before_its_tiers_and_those_before_the_defaults() -> None:

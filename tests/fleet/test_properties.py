@@ -24,6 +24,20 @@ MODERATE = settings(
 )
 FEW = settings(MODERATE, max_examples=15)
 
+# An authority of nobody's: made for this test, and its key thrown away.
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUVIux+42PC/pEcDUpTyFnPXuI9zYwCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHZXhhbXBsZTAeFw0yNjExMjEwOTEyNTJaFw0zNjExMTgwOTEy
+NTJaMBIxEDAOBgNVBAMMB2V4YW1wbGUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AAQlqYO7pTEjK71Axeumsuhr1H8k7vlc1kfpsSHg0vVLaqCtPoIPzKQibXNYvquR
+EpXarcz0kfoXaBh+2ccJUndXo1MwUTAdBgNVHQ4EFgQUnKeWYmipvEBf66V2FgYZ
+ip2dsqowHwYDVR0jBBgwFoAUnKeWYmipvEBf66V2FgYZip2dsqowDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAuczP8y8g/gKdzv7cquMspRk5euYm
+TEinXnLwL7Y3I68CIA0OL6VgbA7W/ybpyUA6KAICrE/rTqje3lBxHUOodq4i
+-----END CERTIFICATE-----
+"""
+
 
 def compiled(page: Page) -> Plan:
     return compile_page(read_page(page, {}))
@@ -156,7 +170,10 @@ def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 RICH: Page = {
     "chart": {"source": "oci://x.example/chart", "version": "88.5.3", "registry": "mirror.example"},
     "intervals": {"scrape": "30s", "timeout": "10s", "federation": {"regional": "1m", "timeout": "30s"}},
-    "gateway": {"type": "HTTPRoute", "host": "x", "scheme": "http", "parentRef": {"name": "a", "namespace": "b"}},
+    "gateway": {"type": "HTTPRoute", "host": "x", "parentRef": {"name": "a", "namespace": "b"}},
+    "tls": {"mode": "cert-manager", "issuer": {"name": "internal"}, "ca": CERTIFICATE},
+    "authority": {"trust": [1, 2], "issue": 2, "validFor": "90d", "renewBefore": "30d"},
+    "keys": {"generation": 2, "edges": {"hub-federates-eu": {"auth": "basic", "generation": 3}}},
     "regions": ["eu"],
     "tiers": {"leaf": {"storage": {"size": "1Gi", "class": "x"}, "resources": {"limits": {"memory": "1Gi"}}}},
     "expect": {"namespaces": 1},

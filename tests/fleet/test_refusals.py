@@ -55,6 +55,12 @@ def spec(**values: object) -> Page:
     return {"values": {"prometheus": {"prometheusSpec": values}}}
 
 
+ROUTE: Page = {
+    "type": "HTTPRoute",
+    "host": "eu-1.example.com",
+    "parentRef": {"name": "public", "namespace": "gateways"},
+}
+
 REFUSALS: dict[str, tuple[Page, str, str]] = {
     "one place twice": (
         clusters(us_1={"context": "eu-1"}),
@@ -376,10 +382,78 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "clusters.eu-1.gateway.parentRef",
         "type HTTPRoute needs the Gateway that it attaches to",
     ),
-    "a scheme that the gateway does not speak": (
-        {"gateway": {"scheme": "https"}},
-        "gateway.scheme",
-        "has no meaning for type LoadBalancer: the gateway itself speaks http",
+    "a gateway that passes what it ends": (
+        {"gateway": {"passthrough": True}},
+        "gateway.passthrough",
+        "has no meaning for type LoadBalancer: callers reach the gateway itself",
+    ),
+    "a route that passes TLS through": (
+        clusters(eu_1={"gateway": {**ROUTE, "passthrough": True}}),
+        "clusters.eu-1.gateway.passthrough",
+        "has no meaning for type HTTPRoute: the cluster's Gateway ends TLS",
+    ),
+    "a client certificate that the gateway never sees": (
+        {"keys": {"auth": "both"}, **clusters(eu_1={"gateway": ROUTE})},
+        "keys.edges.eu-federates-eu-1.auth",
+        "TLS ends before eu-1's gateway, which never sees the certificate of eu",
+    ),
+    "a key of no edge": (
+        {"keys": {"edges": {"hub-federate-eu": {"generation": 2}}}},
+        "keys.edges.hub-federate-eu",
+        "the fleet has no edge of this name; did you mean hub-federates-eu?",
+    ),
+    "a certificate for what is discovered": (
+        {
+            **clusters(eu={"discover": {"team-a": {"namespace": "shop"}}}),
+            "keys": {"edges": {"eu-discovers": {"auth": "mtls"}}},
+        },
+        "keys.edges.eu-discovers.auth",
+        "has no meaning here: what is discovered is shown a password",
+    ),
+    "a generation before the first": (
+        {"keys": {"generation": 0}},
+        "keys.generation",
+        "input should be greater than or equal to 1",
+    ),
+    "a certificate without an issuer": (
+        {"tls": {"mode": "cert-manager"}},
+        "tls.issuer",
+        "mode cert-manager needs it",
+    ),
+    "a certificate without a Secret": (
+        clusters(eu_1={"tls": {"mode": "existing"}}),
+        "clusters.eu-1.tls.secret",
+        "mode existing needs it",
+    ),
+    "an issuer that nobody asks": (
+        {"tls": {"issuer": {"name": "internal"}}},
+        "tls.issuer",
+        "has no meaning for mode generated",
+    ),
+    "an authority that is no certificate": (
+        {"tls": {"mode": "existing", "secret": "tls", "ca": "internal-ca"}},
+        "tls.ca",
+        "these are not certificates in PEM form, which begin with -----BEGIN CERTIFICATE-----",
+    ),
+    "an address without a name for its certificate": (
+        {"tls": {"mode": "existing", "secret": "tls"}},
+        "clusters.hub.gateway.host",
+        "a certificate of mode existing is for the name that others dial",
+    ),
+    "an authority that nobody trusts": (
+        {"authority": {"trust": [1], "issue": 2}},
+        "authority.issue",
+        "nobody trusts authority 2",
+    ),
+    "an authority twice": (
+        {"authority": {"trust": [1, 1]}},
+        "authority.trust",
+        "names an authority twice",
+    ),
+    "certificates that are always renewed": (
+        {"authority": {"validFor": "30d"}},
+        "authority.renewBefore",
+        "must be shorter than validFor, or each run would renew everything",
     ),
     "a gateway that nobody calls": (
         clusters(eu_1={"up": "remote_write", "gateway": {"port": 80}}, eu=None),

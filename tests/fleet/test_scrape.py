@@ -58,7 +58,7 @@ def discovering(page: Mapping[str, object] | None = None) -> tuple[Mapping[str, 
 
 def test_a_discovered_child_is_federated_by_the_rules_of_every_other() -> None:
     _, (leaf, found) = discovering()
-    own = {"job_name", "basic_auth", "metric_relabel_configs", "static_configs"}
+    own = {"job_name", "basic_auth", "scheme", "tls_config", "metric_relabel_configs", "static_configs"}
     assert {key: found[key] for key in set(leaf) - own} == {key: leaf[key] for key in set(leaf) - own}
     assert found["job_name"] == "federate-auto-discover/team-a"
     assert found["metric_relabel_configs"] == [

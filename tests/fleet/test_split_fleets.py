@@ -94,7 +94,8 @@ def test_a_fleet_in_parts_has_the_edges_of_the_whole(tmp_path: Path, page: Page,
     write(pages, tmp_path)
 
     in_order = {name: cluster for part in parts.values() for name, cluster in part["clusters"].items()}
-    whole = compile_page(read_page({**page, "clusters": in_order}, {}))
+    stacks = {name: stack for stack, part in parts.items() for name in part["clusters"]}
+    whole = compile_page(read_page({**page, "clusters": in_order}, {}), stacks=stacks)
     plans = {stack: planned(stack, tmp_path).part(stack) for stack in pages}
     for plan in plans.values():
         assert {edge.id: edge for edge in plan.edges}.items() <= {edge.id: edge for edge in whole.edges}.items()

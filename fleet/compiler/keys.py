@@ -1,0 +1,38 @@
+"""The key of each edge: the fleet's settings, with what the page says of that edge alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from fleet.compiler.gateways import gateway_plan
+from fleet.errors import Problem, at
+from fleet.page import Page
+from fleet.page.model import EdgeKey
+from fleet.page.problems import did_you_mean, nearest
+from fleet.plan import Discovery, Edge, Key
+
+
+def edge_key(page: Page, edge: str) -> Key:
+    own = page.keys.edges.get(edge, EdgeKey())
+    return Key(own.auth or page.keys.auth, own.generation or page.keys.generation)
+
+
+def discovery_key(page: Page, discovery: str) -> Key:
+    """A child that is no part of the fleet knows its caller by a password: no certificate was made for it."""
+    return Key("basic", edge_key(page, discovery).generation)
+
+
+def key_problems(page: Page, edges: Sequence[Edge], found: Mapping[str, Discovery]) -> Iterator[Problem]:
+    discoveries = {each.id: each for each in found.values()}
+    known = [*(edge.id for edge in edges), *discoveries]
+    for name, own in page.keys.edges.items():
+        where = ["keys", "edges", name]
+        if name not in known:
+            right = {"generation": own.generation or page.keys.generation + 1}
+            fix = at([*where[:-1], nearest(name, known) or known[0]], "", right).fix if known else ""
+            message = f"the fleet has no edge of this name{did_you_mean(name, known)}"
+            yield Problem(at(where, "").path, message, fix)
+        elif name in discoveries and own.auth is not None:
+            yield at([*where, "auth"], "has no meaning here: what is discovered is shown a password")
+    for edge in edges:
+        if edge.key.has_certificate and not gateway_plan(page, edge.callee).passthrough:
+            message = f"TLS ends before {edge.callee}'s gateway, which never sees the certificate of {edge.caller}"
+            yield at(["keys", "edges", edge.id, "auth"], message, "basic")

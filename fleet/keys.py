@@ -1,0 +1,65 @@
+"""The parts of an edge's key: which the caller holds, as files of its Prometheus, and which the callee knows it by."""
+
+from collections.abc import Iterator, Mapping
+
+from fleet.names import FEDERATION_CREDENTIALS, REMOTE_WRITE_CREDENTIALS
+from fleet.plan import FLEET, PUBLIC, Edge, FederationEdge, Key, RemoteWriteEdge
+
+Part = str
+"""`username`, `password`, `certificate`, `key`, `ca` (who signed for the callee), `client_ca` (who signed for the
+caller), `hash-GENERATION`, and where a receiver's certificate is the sender's to make `server_certificate` and
+`server_key`."""
+
+
+def hash_part(generation: int) -> Part:
+    return f"hash-{generation}"
+
+
+def password_key(edge: Edge) -> str:
+    return edge.child if isinstance(edge, FederationEdge) else f"{edge.receiver}.password"
+
+
+def username_key(edge: RemoteWriteEdge) -> str:
+    return f"{edge.receiver}.username"
+
+
+def tls_keys(edge: Edge) -> Mapping[str, str]:
+    """Keys of the caller's Secret by what TLS uses each for: `ca`, `cert` and `key`, those that the edge needs."""
+    keys: dict[str, str] = {}
+    if edge.server is not None and edge.server.ca != PUBLIC:
+        keys["ca"] = f"{edge.callee}.ca"
+    if edge.key.has_certificate:
+        keys |= {"cert": f"{edge.callee}.crt", "key": f"{edge.callee}.key"}
+    return keys
+
+
+def held(edge: Edge) -> Mapping[str, Part]:
+    """What the caller's Secret has for `edge`: parts by the Secret's keys."""
+    parts: dict[str, Part] = {}
+    if edge.key.has_password:
+        if isinstance(edge, RemoteWriteEdge):
+            parts[username_key(edge)] = "username"
+        parts[password_key(edge)] = "password"
+    uses = {"ca": "ca", "cert": "certificate", "key": "key"}
+    return parts | {key: uses[use] for use, key in tls_keys(edge).items()}
+
+
+def shown(key: Key) -> Iterator[Part]:
+    """What the callee knows a caller by."""
+    if key.has_password:
+        yield from (hash_part(generation) for generation in key.accepted)
+    if key.has_certificate:
+        yield "client_ca"
+
+
+def needed_above(edge: Edge) -> tuple[Part, ...]:
+    """Of an edge between two stacks, whose key the stack below makes: a parent calls, and a receiver is called."""
+    if isinstance(edge, FederationEdge):
+        return tuple(held(edge).values())
+    return (*shown(edge.key), *(("server_certificate", "server_key") if edge.server.ca == FLEET else ()))
+
+
+def mounted(edge: Edge, key: str) -> str:
+    """The file that `key` of the caller's Secret is in its Prometheus."""
+    secret = FEDERATION_CREDENTIALS if isinstance(edge, FederationEdge) else REMOTE_WRITE_CREDENTIALS
+    return f"/etc/prometheus/secrets/{secret}/{key}"
