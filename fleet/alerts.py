@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fleet.duration import format_duration
-from fleet.names import DISCOVERY_JOB, Tier
+from fleet.names import Tier
 from fleet.page import Alerting
 from fleet.plan import NEARLY, ClusterPlan, Plan
 from fleet.rules import RULES, read_data
@@ -107,10 +107,8 @@ def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subje
         case "fleet":
             yield _Subject({}, {})
         case "federation":
-            found = cluster.discovery.edges if cluster.discovery is not None else ()
-            for edge in (*plan.federated_by(cluster.name), *found):
-                target = f'job="{DISCOVERY_JOB}",cluster="{edge.child}"' if edge in found else f'job="{edge.job}"'
-                known = {"target": target, "child": edge.child, "budget": str(edge.budget), "nearly": str(NEARLY)}
+            for edge in (*plan.federated_by(cluster.name), *cluster.discovered):
+                known = {"target": edge.target, "child": edge.child, "budget": str(edge.budget), "nearly": str(NEARLY)}
                 yield _Subject(edge.labels, known)
         case "cluster":
             for each in plan.everywhere.values():

@@ -119,6 +119,11 @@ class FederationEdge:
         return f"federate-{self.child}"
 
     @property
+    def target(self) -> str:
+        """Label matchers, as PromQL has them, of the target that the parent scrapes."""
+        return f'job="{self.job}"'
+
+    @property
     def caller(self) -> str:
         return self.parent
 
@@ -152,6 +157,10 @@ class DiscoveredEdge(FederationEdge):
     def job(self) -> str:
         """Its label `job` is `DISCOVERY_JOB`, for all of them; no cluster's job has a slash."""
         return f"{DISCOVERY_JOB}/{self.child}"
+
+    @property
+    def target(self) -> str:
+        return f'job="{DISCOVERY_JOB}",cluster="{self.child}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +284,10 @@ class ClusterPlan:
     overlays: tuple[Mapping[str, JsonValue], ...]
     """The page's own chart values, to be laid over the program's in this order."""
 
+    @property
+    def discovered(self) -> tuple[DiscoveredEdge, ...]:
+        return self.discovery.edges if self.discovery is not None else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -318,8 +331,7 @@ class Plan:
 
     @property
     def discovered(self) -> tuple[DiscoveredEdge, ...]:
-        found = (cluster.discovery for cluster in self.clusters.values())
-        return tuple(edge for discovery in found if discovery is not None for edge in discovery.edges)
+        return tuple(edge for cluster in self.clusters.values() for edge in cluster.discovered)
 
     @property
     def scraped(self) -> tuple[FederationEdge, ...]:

@@ -23,8 +23,10 @@ def topology_table(plan: Plan) -> Table:
     for column in ("by", "what", "every", "series", *(["wave"] if in_waves else [])):
         table.add_column(column, no_wrap=True)
 
+    everywhere = plan.everywhere
+
     def wave(*names: str) -> list[str]:
-        known = (plan.everywhere[name].wave for name in names if name in plan.everywhere)
+        known = (everywhere[name].wave for name in names if name in everywhere)
         return [" → ".join(map(str, known))] if in_waves else []
 
     for edge in plan.scraped:

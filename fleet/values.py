@@ -143,16 +143,15 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
             for kind in ("podMonitor", "probe", "rule", "scrapeConfig", "serviceMonitor")
         },
     }
-    discovered = cluster.discovery.edges if cluster.discovery is not None else ()
     jobs = [federation_job(child.edge, child.address) for child in children]
-    jobs += [discovery_job(edge) for edge in discovered]
+    jobs += [discovery_job(edge) for edge in cluster.discovered]
     if cluster.tier is Tier.EDGE:
         jobs.append(annotated_pods_job())
     else:
         spec["evaluationInterval"] = format_duration(cluster.rule_interval)
     if jobs:
         spec["additionalScrapeConfigs"] = jobs
-    secrets = [FEDERATION_CREDENTIALS] if children or discovered else []
+    secrets = [FEDERATION_CREDENTIALS] if children or cluster.discovered else []
     if any(tls_keys(receiver.edge) for receiver in receivers):
         secrets.append(REMOTE_WRITE_CREDENTIALS)
     if secrets:

@@ -1,7 +1,6 @@
 """`make demo`: from nothing to samples at the top, and again without a change."""
 
 import asyncio
-import fcntl
 import os
 import subprocess
 import time
@@ -28,6 +27,7 @@ from local.images import archive
 from local.page import local_plan
 from local.progress import say, step
 from local.rendering import image_references
+from local.run_lock import run_lock
 
 DATA_SECONDS = 180
 """Within which samples must be at the top once everything is deployed."""
@@ -43,13 +43,9 @@ def demo() -> None:
 def _only_run() -> Generator[None]:
     """One run at a time; what an earlier one left when it was killed ends first."""
     LOCAL.mkdir(exist_ok=True)
-    with (LOCAL / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LocalError(
-                "another `make demo` of this checkout is running: wait until it ends, or end it."
-            ) from None
+    with run_lock(LOCAL) as is_held:
+        if not is_held:
+            raise LocalError("another `make demo` of this checkout is running: wait until it ends, or end it.")
         if leftovers.end_strays(LOCAL):
             say("ended what a run that was killed had left")
         yield

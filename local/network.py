@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
 from local.errors import LocalError
+from local.progress import say
+from local.run_lock import run_lock
 
 BRIDGE = "fleet0"
 SUBNET = ipaddress.IPv4Network("172.30.0.0/16")
@@ -21,6 +23,7 @@ MOST_NODES = 254
 
 
 class _Link(TypedDict):
+    ifindex: int
     ifname: str
     address: NotRequired[str]
     ifalias: NotRequired[str]
@@ -52,25 +55,40 @@ def node_address(number: int) -> str:
 def ensure_bridge(owner: Path) -> None:
     """Make the bridge exist as `owner`'s (a checkout's `.local`), or raise `LocalError` about who uses it.
 
-    The bridge's hardware address says whose it is, as nothing else can be set in the same step that makes it:
-    a kill between two steps must not leave a bridge that nobody owns.
+    One that a fleet has left of which nothing runs is deleted and made anew. The bridge's hardware address says whose
+    it is, as nothing else can be set in the same step that makes it: a kill between two steps must not leave a bridge
+    that nobody owns.
     """
     bridge = _bridge()
+    if bridge is not None and not _owned(bridge, owner):
+        _delete_abandoned(bridge)
+        bridge = None
     if bridge is None:
         _check_range_is_free()
         _ip("link", "add", "name", BRIDGE, "address", _hardware_address(owner), "type", "bridge")
-    elif not _owned(bridge, owner):
-        holder = bridge.get("ifalias")
-        raise LocalError(
-            f"Network interface {BRIDGE} belongs to the local fleet in {holder}: run `make down` there"
-            f" (or, if that folder is gone, `ip link delete {BRIDGE}`)."
-            if holder
-            else f"A network interface {BRIDGE} exists that this project did not make:"
-            f" rename it or remove it with `ip link delete {BRIDGE}`."
-        )
     _ip("link", "set", "dev", BRIDGE, "alias", str(owner))
     _ip("address", "replace", f"{HOST_ADDRESS}/{SUBNET.prefixlen}", "dev", BRIDGE)
     _ip("link", "set", "dev", BRIDGE, "up")
+
+
+def _delete_abandoned(bridge: _Link) -> None:
+    """Raises LocalError where another checkout's fleet may use it, or where no checkout has made it."""
+    holder = bridge.get("ifalias")
+    if not holder:
+        raise LocalError(
+            f"A network interface {BRIDGE} exists that this project did not make:"
+            f" rename it or remove it with `ip link delete {BRIDGE}`."
+        )
+    with run_lock(Path(holder)) as is_held:  # or the holder's next run could start a cluster meanwhile
+        is_used = any(link.get("master") == BRIDGE for link in _links())
+        if is_used or not is_held or not _owned(bridge, Path(holder)):
+            raise LocalError(
+                f"Network interface {BRIDGE} belongs to the local fleet in {holder}: run `make down` there"
+                f" (or, if that folder is gone, `ip link delete {BRIDGE}`)."
+            )
+        # By its number, as somebody else may have made a new one of this name.
+        _ip("link", "delete", "dev", f"if{bridge['ifindex']}")
+    say(f"network interface {BRIDGE} is made anew: the local fleet in {holder} had left it, and nothing of it runs")
 
 
 def attach(owner: Path, number: int, process: int) -> None:

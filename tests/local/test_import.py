@@ -1,7 +1,6 @@
 """docs/import.md, followed word for word on a real cluster: an existing release is upgraded in place."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,17 +43,7 @@ def documented() -> list[str]:
 def follow(made: Program, command: str) -> str:
     """At a terminal pulumi would ask; here it is told."""
     answered = re.sub(r"^pulumi (up|import) ", r"pulumi \1 --yes ", command)
-    done = subprocess.run(
-        ["bash", "-c", answered],
-        cwd=made.folder,
-        env=made.environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{answered}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return made.run("bash", "-c", answered)
 
 
 def test_an_existing_release_is_upgraded_in_place(made: Program) -> None:
