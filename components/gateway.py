@@ -105,8 +105,11 @@ def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tu
 
 
 class KnownCaller(Protocol):
-    edge: Edge | Discovery
-    parts: Parts
+    @property
+    def edge(self) -> Edge | Discovery: ...
+
+    @property
+    def parts(self) -> Parts: ...
 
 
 def htpasswd(callers: Sequence[KnownCaller]) -> pulumi.Output[str]:
