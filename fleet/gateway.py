@@ -1,70 +1,493 @@
 """The gateway: a Caddy beside Prometheus, the only way in from outside of the cluster.
 
 A sidecar, because the Prometheus CRD has no basic auth and `--web.config.file` belongs to the operator. Its whole
-configuration is one JSON file in a Secret, for `--watch` compares the bytes of that file alone.
+configuration is one JSON file in a Secret, for `--watch` compares the bytes of that file alone: accounts, certificates
+and authorities are inlined, or a change of theirs would never be seen.
 """
 
-from collections.abc import Sequence
+import base64
+import re
+import ssl
+import string
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from urllib.parse import urlencode
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from fleet import versions
-from fleet.names import GATEWAY, GATEWAY_CONTAINER, GATEWAY_PORT
+from fleet.names import GATEWAY, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
 from fleet.plan import Discovery, Edge, RemoteWriteEdge
 
 CONFIG_KEY = "caddy.json"
 ACCOUNTS_KEY = "auth"
 _MOUNT = "/etc/gateway"
 
+WRITE_LIMIT = 32 * 2**20
+"""Bytes of one compressed remote write: Prometheus sends 2,000 samples at a time, some tens of KiB."""
+
+HEADER_LIMIT = 4 * 2**10
+"""Bytes of a request's headers, beside the query string."""
+
+_CERTIFICATE_PORT = 9445
+_PROMETHEUS = "127.0.0.1:9090"
+_LONGEST_PASSWORD = 72
+"""Bytes: bcrypt reads no more, and Caddy keeps what it was shown in memory."""
+
+Handler = dict[str, object]
+Route = dict[str, object]
+Matcher = dict[str, object]
+
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """One caller of a gateway. In the program the hash is an Output."""
+class Caller:
+    """Who may call along one edge, with what. In the program the hashes are resolved before this is called."""
 
     edge: Edge | Discovery
-    bcrypt_hash: object
+    hashes: Mapping[int, str]
+    """bcrypt by generation, of those that `edge.key` accepts; empty where a certificate alone opens it."""
 
 
-def caddy_config(accounts: Sequence[Account]) -> dict[str, object]:
-    """Caddy's JSON: each planned path with the accounts that may call it, and 404 for everything else."""
-    federate = [account for account in accounts if not isinstance(account.edge, RemoteWriteEdge)]
-    write = [account for account in accounts if isinstance(account.edge, RemoteWriteEdge)]
-    routes = [
-        *_route("/federate", "GET", federate),
-        *_route("/api/v1/write", "POST", write),
-        {"handle": [{"handler": "static_response", "status_code": 404}]},
-    ]
-    server = {"listen": [f":{GATEWAY_PORT}"], "automatic_https": {"disable": True}, "routes": routes}
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """PEM texts."""
+
+    certificate: str
+    """The chain, leaf first."""
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class MountedKeyPair:
+    """A key pair that changes outside of `pulumi up`: a Secret with `tls.crt` and `tls.key`, mounted as a directory.
+
+    Caddy reads files only when it loads its configuration, but asks a URL on each handshake. It answers that URL
+    itself, on loopback, from the files as they are then: two small files are read for each new connection.
+    """
+
+    directory: str
+    path: str
+    """A secret of this gateway, letters and digits. Whatever shares the pod's network can ask on loopback, so the
+    key's URL must not be guessed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How the gateway shows who it is, and whose client certificates it believes."""
+
+    served: Sequence[KeyPair]
+    """Chosen by the name that the caller asks for (SNI)."""
+    client_authorities: Sequence[str]
+    """PEM certificates of the authorities that sign client certificates; empty where no edge uses them."""
+    mounted: MountedKeyPair | None = None
+    """For every name that none of `served` has."""
+
+
+def certificate_identity(edge: Edge | Discovery, generation: int) -> str:
+    """The only URI among the subject's alternative names of a caller's certificate."""
+    return f"urn:prometheus-fleet:{edge.id}:{generation}"
+
+
+def match_query(matches: Sequence[str]) -> str:
+    """The raw query string of a federation, as Prometheus sends it (Go's `url.Values.Encode`)."""
+    return urlencode([("match[]", match) for match in matches])
+
+
+def caddy_config(callers: Sequence[Caller], tls: Tls | None) -> dict[str, object]:
+    """Caddy's JSON: for each edge, what it was planned to carry, to whom it was planned for; 404 for everything else.
+
+    Without `tls`, a gateway for a child in the caller's own cluster, where somebody else decides about certificates.
+    """
+    longest = max((len(query) for caller in callers for query in _longest_queries(caller.edge)), default=0)
+    slowest = _slowest_answer(callers)
+    gateway: dict[str, object] = {
+        "listen": [f":{GATEWAY_PORT}"],
+        "automatic_https": {"disable": True},
+        "protocols": ["h1", "h2"] if tls is not None else ["h1"],
+        "max_header_bytes": HEADER_LIMIT + longest,
+        "read_header_timeout": "10s",
+        "read_timeout": slowest,
+        "write_timeout": slowest,
+        # Longer than Prometheus keeps an idle connection (5 min): whoever sends next must be the one who closes.
+        "idle_timeout": "6m",
+        "logs": {"default_logger_name": _REFUSED},
+        "routes": [
+            {"handle": [_answer_headers(secure=tls is not None)]},
+            *_way_in("/federate", "GET", [each for each in callers if not isinstance(each.edge, RemoteWriteEdge)]),
+            *_way_in("/api/v1/write", "POST", [each for each in callers if isinstance(each.edge, RemoteWriteEdge)]),
+            {"handle": [_status(404)]},
+        ],
+        "named_routes": {_OTHER_GENERATION: {"handle": _OBSERVED}},
+    }
+    servers: dict[str, object] = {"gateway": gateway}
+    apps: dict[str, object] = {
+        "http": {"servers": servers, "metrics": {}, "grace_period": slowest},
+    }
+    if tls is not None:
+        gateway["tls_connection_policies"] = [_connection_policy(callers, tls)]
+        # A caller verifies a name that does not depend on the address in its `Host`; one policy covers all names.
+        gateway["strict_sni_host"] = False
+        servers["facts"] = _facts_server(callers, tls)
+        apps["tls"] = _certificates(tls)
+        if tls.mounted is not None:
+            servers["certificate"] = _certificate_server(tls.mounted)
     return {
         # No admin endpoint: it could change the configuration without a credential.
         "admin": {"disabled": True, "config": {"persist": False}},
-        "apps": {"http": {"servers": {"gateway": server}}},
+        "logging": {"logs": _LOGS},
+        "apps": apps,
     }
 
 
-def _route(path: str, method: str, accounts: Sequence[Account]) -> list[dict[str, object]]:
-    if not accounts:
+def _slowest_answer(callers: Sequence[Caller]) -> str:
+    """A scrape may take as long as its parent lets it; remote write gives up after 30 s."""
+    edges = [edge for caller in callers for edge in _edges(caller.edge)]
+    timeouts = [timedelta(seconds=30) if isinstance(edge, RemoteWriteEdge) else edge.timeout for edge in edges]
+    longest = max(timeouts, default=timedelta()) + timedelta(seconds=30)
+    return f"{longest.total_seconds():.0f}s"
+
+
+def _edges(edge: Edge | Discovery) -> Sequence[Edge]:
+    return edge.edges if isinstance(edge, Discovery) else [edge]
+
+
+def _longest_queries(edge: Edge | Discovery) -> list[str]:
+    return [match_query(each.matches) for each in _edges(edge) if not isinstance(each, RemoteWriteEdge)]
+
+
+# Who may come in
+
+
+def _way_in(path: str, method: str, callers: Sequence[Caller]) -> list[Route]:
+    if not callers:
         return []
-    authentication = {
+    passwords = any(caller.edge.key.auth != "mtls" for caller in callers)
+    challenge = {"WWW-Authenticate": ['Basic realm="restricted"']} if passwords else {}
+    routes: list[Route] = [
+        *(
+            {"match": [_shows_identity_of(caller)], "handle": _edge_handlers(caller), "terminal": True}
+            for caller in callers
+        ),
+        {"handle": [{**_status(401), "headers": challenge}]},
+    ]
+    # Caddy's own path matcher would clean and lower the path first, and then pass the uncleaned one on.
+    exactly = _matches("{http.request.uri}", rf"^{re.escape(path)}(?:\?|$)")
+    return [{"match": [{**exactly, "method": [method]}], "handle": [_subroute(routes)], "terminal": True}]
+
+
+def _shows_identity_of(caller: Caller) -> Matcher:
+    """Whether the request claims to come along this edge; a certificate is verified by then, a password is not.
+
+    A name that is not planned costs no bcrypt: Caddy would compare with a hash of cost 14, a second of CPU.
+    """
+    edge = caller.edge
+    # Keys of one matcher are alternatives: both of them need one each.
+    certificate: Matcher = {
+        "vars": {_CERTIFICATE_IDENTITY: [certificate_identity(edge, each) for each in edge.key.accepted]}
+    }
+    password = _matches("{http.request.header.Authorization}", _basic_authorization(edge.caller))
+    return {"basic": password, "mtls": certificate, "both": {**certificate, **password}}[edge.key.auth]
+
+
+_CERTIFICATE_IDENTITY = "{http.request.tls.client.san.uris.0}"
+
+
+def _basic_authorization(user: str) -> str:
+    """A pattern of the header's whole value with this user's name and any password, in base64."""
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    name = f"{user}:".encode()
+    whole = len(name) // 3 * 3
+    known = base64.b64encode(name[:whole]).decode()
+    if rest := name[whole:]:
+        # The last character that the name decides holds the password's first bits as well.
+        *exact, shared = base64.b64encode(rest).decode().rstrip("=")
+        first = alphabet.index(shared)
+        # One byte leaves four bits of it open, two bytes leave two.
+        known += "".join(exact)
+        ending = f"[{re.escape(alphabet[first : first + 4 ** (3 - len(rest))])}]"
+    else:
+        ending = ""
+    longest = -(-_LONGEST_PASSWORD * 4 // 3)
+    return rf"^Basic {re.escape(known)}{ending}[A-Za-z0-9+/]{{0,{longest}}}={{0,2}}$"
+
+
+def _edge_handlers(caller: Caller) -> list[Handler]:
+    edge = caller.edge
+    handlers: list[Handler] = []
+    if edge.key.auth != "basic":
+        handlers.append(
+            _subroute([_other_certificate(edge, each) for each in edge.key.accepted if each != edge.key.generation])
+        )
+    if edge.key.auth != "mtls":
+        handlers.append(_password(caller))
+    return [*handlers, _only_planned(edge), _subroute(_OBSERVATION), *_prometheus(edge)]
+
+
+def _other_certificate(edge: Edge | Discovery, generation: int) -> Route:
+    shown: Matcher = {"vars": {_CERTIFICATE_IDENTITY: [certificate_identity(edge, generation)]}}
+    return {"match": [shown], "handle": [_came_with(edge, generation)]}
+
+
+def _password(caller: Caller) -> Handler:
+    """Any accepted generation's password: Caddy refuses two accounts of one name, so one is tried after the other."""
+    key = caller.edge.key
+    others = [each for each in reversed(key.accepted) if each != key.generation]
+    attempts = [each for each in (key.generation, *others) if each in caller.hashes]
+    *earlier, last = [_attempt(caller, generation) for generation in attempts]
+    chain = _subroute([{"handle": last}])
+    for attempt in reversed(earlier):
+        chain = _subroute([{"handle": attempt}], errors=[
+            # What comes after also runs inside: its errors are none of the password's.
+            {"match": [{"vars": {"authenticated": ["yes"]}}], "handle": [_SAME_ERROR]},
+            {"match": [{"vars": {"authenticated": [""]}}], "handle": [chain]},
+        ])  # fmt: skip
+    return chain
+
+
+def _attempt(caller: Caller, generation: int) -> list[Handler]:
+    edge = caller.edge
+    account = {"username": edge.caller, "password": caller.hashes[generation]}
+    authentication: Handler = {
         "handler": "authentication",
         "providers": {
             "http_basic": {
-                "accounts": [
-                    {"username": account.edge.caller, "password": account.bcrypt_hash} for account in accounts
-                ],
+                "accounts": [account],
                 "hash": {"algorithm": "bcrypt"},
-                # bcrypt at cost 10 takes 50 ms of CPU: paid once per password, not once per request.
+                # bcrypt at cost 10 takes 50 ms of CPU: paid once per password, right or wrong, not once per request.
                 "hash_cache": {},
             }
         },
     }
-    proxy = {
+    handlers: list[Handler] = [authentication, {"handler": "vars", "authenticated": "yes"}]
+    if generation != edge.key.generation:
+        handlers += [_ANSWER_WITHOUT_CHALLENGE, _came_with(edge, generation)]
+    return handlers
+
+
+_SAME_ERROR: Handler = {
+    "handler": "error",
+    "status_code": "{http.error.status_code}",
+    "error": "{http.error.message}",
+}
+# The attempt before has put one there.
+_ANSWER_WITHOUT_CHALLENGE: Handler = {"handler": "headers", "response": {"delete": ["WWW-Authenticate"]}}
+
+
+# What they may ask
+
+
+def _only_planned(edge: Edge | Discovery) -> Handler:
+    planned = _matches("{http.request.uri.query}", _planned_query(edge))
+    return _subroute([{"match": [{"not": [planned]}], "handle": [_status(403)], "terminal": True}])
+
+
+def _planned_query(edge: Edge | Discovery) -> str:
+    """Planned selectors, no more often than planned: fewer show nothing else, and one more comes without a gap."""
+    if isinstance(edge, RemoteWriteEdge):
+        return "^$"
+    children = edge.edges if isinstance(edge, Discovery) else [edge]
+    return "^(?:" + "|".join(dict.fromkeys(_some_of(child.matches) for child in children)) + ")$"
+
+
+def _some_of(matches: Sequence[str]) -> str:
+    match = "(?:" + "|".join(re.escape(match_query([each])) for each in matches) + ")"
+    return f"{match}(?:&{match}){{0,{len(matches) - 1}}}"
+
+
+def _prometheus(edge: Edge | Discovery) -> list[Handler]:
+    """Nothing of the request goes on but what Prometheus needs of it: the credential ends here."""
+    is_write = isinstance(edge, RemoteWriteEdge)
+    headers = _WRITE_HEADERS if is_write else _FEDERATION_HEADERS
+    proxy: Handler = {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": "127.0.0.1:9090"}],
-        # Prometheus knows no users: the credential ends here.
-        "headers": {"request": {"delete": ["Authorization"]}},
+        "upstreams": [{"dial": _PROMETHEUS}],
+        "headers": {
+            "request": {
+                "delete": ["*"],
+                "set": {header: [f"{{http.request.header.{header}}}"] for header in headers},
+            },
+            "response": {"delete": ["Server", "Via"]},
+        },
     }
-    match = {"path": [path], "method": [method]}
-    return [{"match": [match], "handle": [authentication, proxy], "terminal": True}]
+    # Zero would mean no limit.
+    return [{"handler": "request_body", "max_size": WRITE_LIMIT if is_write else 1}, proxy]
+
+
+_FEDERATION_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
+_WRITE_HEADERS = ("Content-Encoding", "Content-Type", "User-Agent", "X-Prometheus-Remote-Write-Version")
+
+
+# What an operator sees
+
+_REFUSED = "refused"
+_OTHER_GENERATION = "other-generation"
+
+
+def _came_with(edge: Edge | Discovery, generation: int) -> Handler:
+    return {"handler": "vars", "edge": edge.id, "generation": str(generation)}
+
+
+_OBSERVATION: list[Route] = [
+    {"match": [{"vars": {"generation": [""]}}], "handle": [{"handler": "vars", "log_skip": True}]},
+    {
+        "match": [{"not": [{"vars": {"generation": [""]}}]}],
+        "handle": [{"handler": "invoke", "name": _OTHER_GENERATION}],
+    },
+]
+# A named route counts by its first handler: `caddy_http_requests_total{handler="log_append"}` has nothing else.
+_OBSERVED: list[Handler] = [
+    {"handler": "log_append", "key": "edge", "value": "{http.vars.edge}"},
+    {"handler": "log_append", "key": "generation", "value": "{http.vars.generation}"},
+    {"handler": "vars", "access_logger_names": [_OTHER_GENERATION]},
+]
+
+
+def _log(*names: str, per_second: int) -> dict[str, object]:
+    """Each log samples for itself, so that a flood of one kind does not hide the other."""
+    return {
+        "include": list(names),
+        "encoder": {
+            "format": "filter",
+            "wrap": {"format": "json"},
+            # Caddy redacts the credentials that it knows; what is not there needs no redaction.
+            "fields": {name: {"filter": "delete"} for name in ("request>headers", "resp_headers", "request>tls")},
+        },
+        "sampling": {"interval": 10**9, "first": per_second, "thereafter": 10**9},
+    }
+
+
+_ACCESS = "http.log.access"
+_LOGS: dict[str, object] = {
+    "default": {**_log(per_second=20), "include": [], "exclude": [_ACCESS]},
+    _REFUSED: _log(f"{_ACCESS}.{_REFUSED}", per_second=5),
+    _OTHER_GENERATION: _log(f"{_ACCESS}.{_OTHER_GENERATION}", per_second=5),
+}
+
+
+def _facts_server(callers: Sequence[Caller], tls: Tls) -> dict[str, object]:
+    """For the Prometheus beside it alone: how Caddy fares, and what this running configuration accepts."""
+    text = {**_status(200), "headers": {"Content-Type": ["text/plain; version=0.0.4"]}, "body": facts(callers, tls)}
+    return {
+        "listen": [f"127.0.0.1:{GATEWAY_FACTS_PORT}"],
+        "automatic_https": {"disable": True},
+        "protocols": ["h1"],
+        "routes": [
+            {"match": [{"path": ["/metrics"]}], "handle": [{"handler": "metrics"}], "terminal": True},
+            {"match": [{"path": ["/facts"]}], "handle": [text], "terminal": True},
+            {"handle": [_status(404)]},
+        ],
+    }
+
+
+def facts(callers: Sequence[Caller], tls: Tls) -> str:
+    """Text exposition; a certificate's time is in seconds since 1970, the earliest of its chain and of its name."""
+    chains = [*(pair.certificate for pair in tls.served), *tls.client_authorities]
+    expiry: dict[str, float] = {}
+    for chain in map(_load, chains):
+        name = _name(chain[0])
+        ends = (each.not_valid_after_utc.timestamp() for each in chain)
+        expiry[name] = min(*ends, expiry.get(name, float("inf")))
+    authorities = [sha256(ssl.PEM_cert_to_DER_cert(each)).hexdigest() for each in tls.client_authorities]
+    edges = [caller.edge for caller in callers]
+    samples = [
+        *(
+            _sample("accepted_generation", {"edge": each.id, "caller": each.caller}, each.key.generation)
+            for each in edges
+        ),
+        *(_sample("certificate_expiry_timestamp_seconds", {"name": name}, at) for name, at in expiry.items()),
+        *(_sample("trusted_authority", {"fingerprint": f"sha256:{each}"}, 1) for each in authorities),
+    ]
+    return "".join(f"{sample}\n" for sample in samples)
+
+
+def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
+    pairs = ",".join(f'{label}="{text}"' for label, text in labels.items())
+    return f"prometheus_fleet_{name}{{{pairs}}} {value:.0f}"
+
+
+def _load(pem: str) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(pem.encode())
+
+
+def _name(certificate: x509.Certificate) -> str:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        dns: list[str] = []
+    else:
+        dns = names.get_values_for_type(x509.DNSName)
+    common = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return next(iter([*dns, *common]), certificate.subject.rfc4514_string())
+
+
+# Who the gateway is
+
+
+def _connection_policy(callers: Sequence[Caller], tls: Tls) -> dict[str, object]:
+    policy: dict[str, object] = {"protocol_min": "tls1.2", "alpn": ["h2", "http/1.1"]}
+    needed = Counter(caller.edge.key.auth != "basic" for caller in callers)
+    if needed[True]:
+        trusted = [base64.b64encode(ssl.PEM_cert_to_DER_cert(each)).decode() for each in tls.client_authorities]
+        policy["client_authentication"] = {
+            "mode": "verify_if_given" if needed[False] else "require_and_verify",
+            "ca": {"provider": "inline", "trusted_ca_certs": trusted},
+        }
+    return policy
+
+
+def _certificates(tls: Tls) -> dict[str, object]:
+    app: dict[str, object] = {
+        "certificates": {"load_pem": [{"certificate": pair.certificate, "key": pair.key} for pair in tls.served]},
+        # A resumed session would carry a certificate that is no longer asked for; connections are few and kept alive.
+        "session_tickets": {"disabled": True},
+    }
+    if tls.mounted is not None:
+        url = f"http://127.0.0.1:{_CERTIFICATE_PORT}/{tls.mounted.path}"
+        app["automation"] = {"policies": [{"get_certificate": [{"via": "http", "url": url}]}]}
+    return app
+
+
+def _certificate_server(mounted: MountedKeyPair) -> dict[str, object]:
+    # Caddy takes off the last newline of a file that it puts in.
+    body = "".join(f"{{file.{mounted.directory}/{name}}}\n" for name in ("tls.crt", "tls.key"))
+    return {
+        "listen": [f"127.0.0.1:{_CERTIFICATE_PORT}"],
+        "automatic_https": {"disable": True},
+        "protocols": ["h1"],
+        "routes": [
+            {
+                "match": [{"vars": {"{http.request.uri.path}": [f"/{mounted.path}"]}}],
+                "handle": [{**_status(200), "body": body}],
+                "terminal": True,
+            },
+            {"handle": [_status(404)]},
+        ],
+    }
+
+
+# Caddy's JSON
+
+
+def _subroute(routes: Sequence[Route], errors: Sequence[Route] = ()) -> Handler:
+    return {"handler": "subroute", "routes": list(routes), **({"errors": {"routes": list(errors)}} if errors else {})}
+
+
+def _status(code: int) -> Handler:
+    return {"handler": "static_response", "status_code": code}
+
+
+def _matches(placeholder: str, pattern: str) -> Matcher:
+    return {"vars_regexp": {placeholder: {"pattern": pattern}}}
+
+
+def _answer_headers(*, secure: bool) -> Handler:
+    transport = {"Strict-Transport-Security": ["max-age=31536000"]} if secure else {}
+    headers = {"X-Content-Type-Options": ["nosniff"], **transport}
+    return {"handler": "headers", "response": {"set": headers, "delete": ["Server"]}}
 
 
 def container(registry: str | None) -> dict[str, object]:

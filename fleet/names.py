@@ -24,6 +24,8 @@ GATEWAY_CA = f"{GATEWAY}-ca"
 GATEWAY_CERTIFICATE = f"{GATEWAY}-certificate"
 GATEWAY_CONTAINER = "gateway"
 GATEWAY_PORT = 9443
+GATEWAY_FACTS_PORT = 9444
+"""On loopback: what the running gateway accepts, and its own metrics."""
 
 FEDERATION_CREDENTIALS = "federation-credentials"
 REMOTE_WRITE_CREDENTIALS = "remote-write-credentials"
