@@ -5,8 +5,8 @@ import pulumi
 import pulumi_random
 
 from components.authorities import Authorities
+from fleet.gateway import certificate_identity
 from fleet.keys import Part, hash_part, held, needed_above
-from fleet.names import client_uri
 from fleet.plan import FLEET, Discovery, Edge, Plan, RemoteWriteEdge
 
 Parts = Mapping[Part, pulumi.Output[str]]
@@ -54,7 +54,7 @@ def _certificates(edge: Edge, authorities: Authorities) -> dict[Part, pulumi.Out
         parts["ca"] = authorities.bundle if is_ours else pulumi.Output.from_input(edge.server.ca)
     if edge.key.has_certificate:
         generation = edge.key.generation
-        client = authorities.client_certificate(f"{edge.id}-{generation}", client_uri(edge.id, generation))
+        client = authorities.client_certificate(f"{edge.id}-{generation}", certificate_identity(edge, generation))
         parts |= {"certificate": client.certificate, "key": client.key}
     if isinstance(edge, RemoteWriteEdge) and edge.across_stacks and edge.server.ca == FLEET:
         # The stack above makes its own authorities later: this one knows none of them, so it signs for both ends.

@@ -5,13 +5,24 @@ from typing import Protocol, TypedDict, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
+import pulumi_random
 
 from components.authorities import Authorities, Certificate
 from components.credential import EdgeCredential, Parts
 from components.objects import create
 from fleet import manifests
-from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Caller, KeyPair, Tls, caddy_config
-from fleet.keys import Part, hash_part, shown
+from fleet.gateway import (
+    ACCOUNTS_KEY,
+    CERTIFICATE_MOUNT,
+    CONFIG_KEY,
+    Caller,
+    KeyPair,
+    MountedKeyPair,
+    Tls,
+    caddy_config,
+)
+from fleet.keys import Part, hash_part, shown_parts
+from fleet.pem import certificates
 from fleet.plan import ClusterPlan, Discovery, Edge, FederationEdge, GatewayPlan, Key, Plan, RemoteWriteEdge
 
 
@@ -64,7 +75,7 @@ class Gateway(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         data = {
             ACCOUNTS_KEY: htpasswd(callers),
-            CONFIG_KEY: gateway_config(callers, _served(name, plan, callers, args["authorities"])),
+            CONFIG_KEY: gateway_config(callers, _shown(name, plan, callers, args["authorities"], self)),
         }
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
         service = create(f"{name}-service", manifests.gateway_service(cluster), child)
@@ -123,40 +134,64 @@ def htpasswd(callers: Sequence[KnownCaller]) -> pulumi.Output[str]:
     return pulumi.Output.concat(*lines)
 
 
-def gateway_config(callers: Sequence[KnownCaller], served: Sequence[Certificate] | None) -> pulumi.Output[str]:
-    """Caddy's, as JSON text; without TLS where nothing is `served`."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a gateway shows who it is."""
 
-    def config(resolved: Mapping[str, Sequence[object]]) -> str:
-        parts = cast("Sequence[Mapping[Part, str]]", resolved["parts"])
+    certificates: Sequence[Certificate]
+    """Those that `pulumi up` makes."""
+    path: pulumi.Output[str] | None
+    """Where on loopback the gateway finds its own, if somebody else makes it; a secret."""
+
+
+def gateway_config(callers: Sequence[KnownCaller], shown: Shown | None) -> pulumi.Output[str]:
+    """Caddy's, as JSON text; without TLS where nothing is `shown`."""
+
+    def config(resolved: _Resolved) -> str:
         known = [
-            Caller(caller.edge, _hashes(caller.edge.key, each)) for caller, each in zip(callers, parts, strict=True)
+            Caller(caller.edge, _hashes(caller.edge.key, parts))
+            for caller, parts in zip(callers, resolved["parts"], strict=True)
         ]
         # Callers of one stack have the same authorities.
-        signers = dict.fromkeys(each["client_ca"] for each in parts if "client_ca" in each)
-        pairs = [KeyPair(*each) for each in cast("Sequence[tuple[str, str]]", resolved["served"])]
-        tls = Tls(pairs, list(signers)) if served is not None else None
+        bundles = dict.fromkeys(each["client_ca"] for each in resolved["parts"] if "client_ca" in each)
+        authorities = [one for bundle in bundles for one in certificates(bundle)]
+        served = [KeyPair(*each) for each in resolved["served"]]
+        mounted = MountedKeyPair(CERTIFICATE_MOUNT, resolved["path"]) if resolved["path"] is not None else None
+        tls = Tls(served, authorities, mounted) if shown is not None else None
         return json.dumps(caddy_config(known, tls), sort_keys=True)
 
     return pulumi.Output.all(
-        parts=[{part: caller.parts[part] for part in shown(caller.edge.key)} for caller in callers],
-        served=[(each.certificate, each.key) for each in served or ()],
-    ).apply(config)
+        parts=[{part: caller.parts[part] for part in shown_parts(caller.edge.key)} for caller in callers],
+        served=[(each.certificate, each.key) for each in shown.certificates] if shown is not None else [],
+        path=shown.path if shown is not None else None,
+    ).apply(lambda resolved: config(cast("_Resolved", resolved)))
+
+
+class _Resolved(TypedDict):
+    parts: Sequence[Mapping[Part, str]]
+    served: Sequence[tuple[str, str]]
+    path: str | None
 
 
 def _hashes(key: Key, parts: Mapping[Part, str]) -> dict[int, str]:
     return {each: parts[hash_part(each)] for each in key.accepted if key.has_password}
 
 
-def _served(
-    name: str, plan: GatewayPlan, callers: Sequence[EdgeCredential], authorities: Authorities
-) -> list[Certificate]:
+def _shown(
+    name: str, plan: GatewayPlan, callers: Sequence[EdgeCredential], authorities: Authorities, parent: pulumi.Resource
+) -> Shown:
     """Certificates by which callers know it: its own, and those that stacks below made for it."""
-    own = [authorities.server_certificate(name, plan.certified)] if plan.tls.mode == "generated" else []
-    return own + [
+    made = [
         Certificate(caller.parts["server_certificate"], caller.parts["server_key"])
         for caller in callers
         if "server_certificate" in caller.parts
     ]
+    if plan.tls.mode == "generated":
+        return Shown([authorities.server_certificate(name, plan.certified), *made], None)
+    path = pulumi_random.RandomPassword(
+        f"{name}-certificate", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
+    )
+    return Shown(made, pulumi.Output.secret(path.result))
 
 
 def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:

@@ -19,13 +19,14 @@ from urllib.parse import urlencode
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from fleet import versions
-from fleet.names import GATEWAY, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
+from fleet import page, versions
+from fleet.names import GATEWAY, GATEWAY_CERTIFICATE, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
 from fleet.plan import Discovery, Edge, RemoteWriteEdge
 
 CONFIG_KEY = "caddy.json"
 ACCOUNTS_KEY = "auth"
 _MOUNT = "/etc/gateway"
+CERTIFICATE_MOUNT = "/etc/gateway-certificate"
 
 WRITE_LIMIT = 32 * 2**20
 """Bytes of one compressed remote write: Prometheus sends 2,000 samples at a time, some tens of KiB."""
@@ -490,8 +491,16 @@ def _answer_headers(*, secure: bool) -> Handler:
     return {"handler": "headers", "response": {"set": headers, "delete": ["Server"]}}
 
 
-def container(registry: str | None) -> dict[str, object]:
-    """The sidecar for `prometheusSpec.containers`; `registry` is a mirror in place of the image's own."""
+def certificate_secret(tls: page.Tls) -> str | None:
+    """The Secret of a certificate that changes outside of `pulumi up`; None where `pulumi up` makes it."""
+    return {"generated": None, "cert-manager": GATEWAY_CERTIFICATE, "existing": tls.secret}[tls.mode]
+
+
+def container(registry: str | None, certificate: str | None) -> dict[str, object]:
+    """The sidecar for `prometheusSpec.containers`.
+
+    `registry` is a mirror in place of the image's own, `certificate` the `certificate_secret`.
+    """
     host, _, repository = versions.CADDY_IMAGE.partition("/")
     return {
         "name": GATEWAY_CONTAINER,
@@ -513,11 +522,21 @@ def container(registry: str | None) -> dict[str, object]:
             "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumeMounts": [{"name": GATEWAY_CONTAINER, "mountPath": _MOUNT, "readOnly": True}],
+        "volumeMounts": [
+            {"name": GATEWAY_CONTAINER, "mountPath": _MOUNT, "readOnly": True},
+            *(
+                [{"name": GATEWAY_CERTIFICATE, "mountPath": CERTIFICATE_MOUNT, "readOnly": True}]
+                if certificate is not None
+                else []
+            ),
+        ],
     }
 
 
-def volume() -> dict[str, object]:
-    """The sidecar's configuration for `prometheusSpec.volumes`; the htpasswd key stays outside of the pod."""
+def volumes(certificate: str | None) -> list[dict[str, object]]:
+    """What the sidecar mounts, for `prometheusSpec.volumes`; the htpasswd key stays outside of the pod."""
     items = [{"key": CONFIG_KEY, "path": CONFIG_KEY}]
-    return {"name": GATEWAY_CONTAINER, "secret": {"secretName": GATEWAY, "items": items}}
+    mounted: list[dict[str, object]] = [{"name": GATEWAY_CONTAINER, "secret": {"secretName": GATEWAY, "items": items}}]
+    if certificate is not None:
+        mounted.append({"name": GATEWAY_CERTIFICATE, "secret": {"secretName": certificate}})
+    return mounted

@@ -44,7 +44,7 @@ def held(edge: Edge) -> Mapping[str, Part]:
     return parts | {key: uses[use] for use, key in tls_keys(edge).items()}
 
 
-def shown(key: Key) -> Iterator[Part]:
+def shown_parts(key: Key) -> Iterator[Part]:
     """What the callee knows a caller by."""
     if key.has_password:
         yield from (hash_part(generation) for generation in key.accepted)
@@ -56,7 +56,7 @@ def needed_above(edge: Edge) -> tuple[Part, ...]:
     """Of an edge between two stacks, whose key the stack below makes: a parent calls, and a receiver is called."""
     if isinstance(edge, FederationEdge):
         return tuple(held(edge).values())
-    return (*shown(edge.key), *(("server_certificate", "server_key") if edge.server.ca == FLEET else ()))
+    return (*shown_parts(edge.key), *(("server_certificate", "server_key") if edge.server.ca == FLEET else ()))
 
 
 def mounted(edge: Edge, key: str) -> str:

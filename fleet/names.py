@@ -44,11 +44,6 @@ def server_name(cluster: str) -> str:
     return f"{cluster}.{PROJECT}.internal"
 
 
-def client_uri(edge: str, generation: int) -> str:
-    """The name in a caller's certificate: of one edge and one generation, so that it opens nothing else."""
-    return f"urn:{PROJECT}:{edge}:{generation}"
-
-
 def service_labels(cluster: str) -> dict[str, str]:
     """Labels by which a parent finds the Service of a Prometheus that it may federate as `cluster`."""
     return {"app.kubernetes.io/name": "prometheus", "cluster": cluster}

@@ -163,8 +163,9 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
     if cluster.receives_writes:
         spec["enableRemoteWriteReceiver"] = True
     if cluster.gateway is not None:
-        spec["containers"] = [gateway.container(cluster.chart.registry)]
-        spec["volumes"] = [gateway.volume()]
+        certificate = gateway.certificate_secret(cluster.gateway.tls)
+        spec["containers"] = [gateway.container(cluster.chart.registry, certificate)]
+        spec["volumes"] = gateway.volumes(certificate)
     return spec
 
 

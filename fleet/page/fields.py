@@ -6,9 +6,9 @@ from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import load_pem_x509_certificates
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from fleet.pem import certificates
 
 _NAME = r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?"
 _VALUE = r"[a-zA-Z0-9]([-._a-zA-Z0-9]{0,61}[a-zA-Z0-9])?"
@@ -108,12 +108,11 @@ def _block(text: str) -> str:
 
 def _pem(text: str) -> str:
     try:
-        certificates = load_pem_x509_certificates(text.encode())
+        return "".join(certificates(text))
     except ValueError:
         # Does not repeat the text: a key may stand here by mistake.
         msg = "these are not certificates in PEM form, which begin with -----BEGIN CERTIFICATE-----"
         raise ValueError(msg) from None
-    return "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates)
 
 
 def _url(text: str) -> str:

@@ -79,7 +79,9 @@ SERVED = AUTHORITY.signed("eu-1", dns=[NAME])
 TLS = Tls([SERVED], [AUTHORITY.pem])
 
 
-def certificate(edge: Edge, generation: int = GENERATION, authority: Authority = AUTHORITY, **how: dt.timedelta) -> KeyPair:
+def certificate(
+    edge: Edge, generation: int = GENERATION, authority: Authority = AUTHORITY, **how: dt.timedelta
+) -> KeyPair:
     return authority.signed(edge.caller, uris=[certificate_identity(edge, generation)], **how)
 
 
