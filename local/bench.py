@@ -37,6 +37,7 @@ _KINDS = {
     "program": ("pulumi-language-python",),
     "kubernetes": ("standins.kubernetes", "pulumi-resource-kubernetes"),
     "random": ("standins.random", "pulumi-resource-random"),
+    "tls": ("standins.tls", "pulumi-resource-tls"),
     "engine": ("pulumi ",),
 }
 """Kinds of processes by what stands in their command lines; the first that fits."""

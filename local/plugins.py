@@ -12,7 +12,7 @@ from local.environment import CHECKOUT
 from local.errors import LocalError
 from local.progress import say
 
-PLUGINS = {"kubernetes": "pulumi-kubernetes", "random": "pulumi-random"}
+PLUGINS = {"kubernetes": "pulumi-kubernetes", "random": "pulumi-random", "tls": "pulumi-tls"}
 """Provider by the Python distribution whose version it must have."""
 
 INSTALL_SECONDS = 300

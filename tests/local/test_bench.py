@@ -28,6 +28,7 @@ def test_a_measured_page_is_a_fleet_of_that_size_with_every_tier_of_a_large_one(
         ("/x/.venv/bin/python -P -m local.standins.kubernetes 127.0.0.1:1 ", "kubernetes"),
         ("/x/.pulumi/plugins/resource-kubernetes-v4.30.0/pulumi-resource-kubernetes 127.0.0.1:1 ", "kubernetes"),
         ("/x/.venv/bin/python -P -m local.standins.random 127.0.0.1:1 ", "random"),
+        ("/x/.venv/bin/python -P -m local.standins.tls 127.0.0.1:1 ", "tls"),
         ("/x/.venv/bin/python -u -m pulumi.policy 127.0.0.1:1 . ", "policy pack"),
         ("sh /opt/bin/pulumi-analyzer-policy-python -virtualenv=../.venv ", "policy pack"),
         ("helm show chart oci://example.com/chart ", "other"),

@@ -11,7 +11,7 @@ PLUGINS = Path(__file__).parents[3] / "local" / "standins" / "bin"
 SECONDS = 20.0
 
 
-@pytest.fixture(params=["kubernetes", "random"])
+@pytest.fixture(params=["kubernetes", "random", "tls"])
 def plugin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Started in a folder that has a package named like the stand-ins' own."""
     (tmp_path / "local").mkdir()

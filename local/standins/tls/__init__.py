@@ -1,0 +1,1 @@
+"""Stand-in for the `tls` plugin: keys, certificate requests, and certificates."""
