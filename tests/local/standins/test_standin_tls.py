@@ -134,6 +134,8 @@ def test_a_chain_holds_for_its_names_and_its_authority_alone() -> None:
         return verifier.verify(leaf, [])
 
     assert verify("eu-1.internal", ca) == [leaf, certificate(ca)]
+    renewed = authority(ca_key)
+    assert verify("eu-1.internal", renewed) == [leaf, certificate(renewed)]
     with pytest.raises(verification.VerificationError):
         verify("eu-2.internal", ca)
     with pytest.raises(verification.VerificationError):
@@ -277,6 +279,30 @@ def test_a_signed_certificate_takes_names_of_its_request_and_points_at_its_autho
     assert leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier == own
     nameless = certificate(signed(key(), ca_key, ca)).extensions
     assert nameless.get_extension_for_class(x509.SubjectAlternativeName).critical
+
+
+class Listener(Host):
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+
+    async def warn(self, urn: str, message: str) -> None:
+        del urn
+        self.warnings.append(message)
+
+
+def test_signing_with_what_is_no_authority_is_warned_of() -> None:
+    one = key()
+    for is_authority in (True, False):
+        listener = Listener()
+        request = made(REQUEST, privateKeyPem=key()["privateKeyPem"])["certRequestPem"]
+        ca = authority(one, isCaCertificate=is_authority)["certPem"]
+        inputs: JsonObject = {"certRequestPem": request, "caCertPem": ca, "caPrivateKeyPem": one["privateKeyPem"]}
+        bag = marshal(
+            {name: from_json(value) for name, value in {**inputs, "validityPeriodHours": 1, "allowedUses": []}.items()}
+        )
+        asyncio.run(kinds(listener)[SIGNED].create(pb.CreateRequest(urn=URN.format(SIGNED), properties=bag)))
+        assert bool(listener.warnings) is not is_authority
 
 
 @pytest.mark.parametrize(
