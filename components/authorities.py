@@ -49,7 +49,7 @@ class Authorities(pulumi.ComponentResource):
         certificate = tls.SelfSignedCert(
             name,
             private_key_pem=key,
-            subject={"common_name": f"{pulumi.get_project()} {pulumi.get_stack()} authority {number}"},
+            subject={"common_name": _common_name(f"authority {number} of {pulumi.get_stack()}")},
             # Renewing one in place would end everybody's trust at once: authorities are replaced one after another.
             validity_period_hours=_AUTHORITY_VALID_FOR // _HOUR,
             allowed_uses=["cert_signing", "crl_signing"],
@@ -73,8 +73,7 @@ class Authorities(pulumi.ComponentResource):
         request = tls.CertRequest(
             name,
             private_key_pem=key,
-            # X.520 allows a common name 64 characters; what counts are the alternative names.
-            subject={"common_name": subject[:64]},
+            subject={"common_name": _common_name(subject)},
             dns_names=list(dns_names),
             uris=list(uris),
             opts=child,
@@ -91,6 +90,11 @@ class Authorities(pulumi.ComponentResource):
             opts=child,
         )
         return Certificate(signed.cert_pem, key)
+
+
+def _common_name(name: str) -> str:
+    """X.520 allows it 64 characters. It is for people: what counts are alternative names."""
+    return name[:64]
 
 
 def _private_key(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:

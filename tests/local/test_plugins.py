@@ -9,6 +9,7 @@ import pytest
 from local import plugins
 
 KUBERNETES = version("pulumi-kubernetes")
+ALL = ["pulumi-resource-kubernetes", "pulumi-resource-random", "pulumi-resource-tls"]
 
 
 @pytest.fixture
@@ -44,20 +45,20 @@ def standins() -> list[str]:
 
 @pytest.mark.usefixtures("machine")
 def test_stand_ins_serve_where_nothing_official_can_be_had(capsys: pytest.CaptureFixture[str]) -> None:
-    assert standins() == ["pulumi-resource-kubernetes", "pulumi-resource-random"]
+    assert standins() == ALL
     assert capsys.readouterr().err.count("the stand-in serves") == len(plugins.PLUGINS)
 
 
 def test_an_official_plugin_on_path_wins(machine: Path) -> None:
     program(machine, "pulumi-resource-kubernetes")
-    assert standins() == ["pulumi-resource-random"]
+    assert standins() == ["pulumi-resource-random", "pulumi-resource-tls"]
 
 
 def test_an_installed_plugin_wins_in_the_version_of_its_sdk_alone(machine: Path) -> None:
     pulumi(machine, installed=f'[{{"name": "kubernetes", "version": "{KUBERNETES}"}}]', install=1)
-    assert standins() == ["pulumi-resource-random"]
+    assert standins() == ["pulumi-resource-random", "pulumi-resource-tls"]
     pulumi(machine, installed='[{"name": "kubernetes", "version": "1.0.0"}]', install=1)
-    assert standins() == ["pulumi-resource-kubernetes", "pulumi-resource-random"]
+    assert standins() == ALL
 
 
 def test_a_plugin_that_can_be_installed_wins(machine: Path) -> None:

@@ -65,7 +65,7 @@ _TERMS: Final[Inputs] = {
 }
 
 
-class _Kind(ResourceKind):
+class Kind(ResourceKind):
     inputs: ClassVar[Inputs]
     made: ClassVar[tuple[str, ...]]
     """Outputs that only making it tells."""
@@ -123,7 +123,7 @@ class _Kind(ResourceKind):
         """Nothing exists outside of the state."""
 
 
-class PrivateKey(_Kind):
+class PrivateKey(Kind):
     inputs: ClassVar[Inputs] = {
         "algorithm": Input(one_of(certificates.ALGORITHMS), required=True),
         "ecdsaCurve": Input(one_of(certificates.CURVES), default="P224"),
@@ -146,7 +146,7 @@ class PrivateKey(_Kind):
         return certificates.public_id(key), certificates.private_forms(key) | certificates.public_forms(key)
 
 
-class CertRequest(_Kind):
+class CertRequest(Kind):
     inputs = _HOLDER
     secrets = frozenset({"privateKeyPem"})
     made = ("certRequestPem", "keyAlgorithm")
@@ -161,7 +161,7 @@ class CertRequest(_Kind):
         }
 
 
-class _Certificate(_Kind):
+class Certificate(Kind):
     async def diff(self, request: pb.DiffRequest) -> pb.DiffResponse:
         state = plain_map(unmarshal(request.olds))
         old, new = self.settings(state), complete(plain_map(unmarshal(request.news)), self.inputs)
@@ -195,7 +195,7 @@ class _Certificate(_Kind):
         return pb.UpdateResponse(properties=marshal(state))
 
 
-class SelfSignedCert(_Certificate):
+class SelfSignedCert(Certificate):
     inputs: ClassVar[Inputs] = {**_HOLDER, **_TERMS, "setAuthorityKeyId": Input(FLAG, default=False)}
     secrets = frozenset({"privateKeyPem"})
     made = ("certPem", "keyAlgorithm", "validityStartTime", "validityEndTime")
@@ -213,7 +213,7 @@ class SelfSignedCert(_Certificate):
         }
 
 
-class LocallySignedCert(_Certificate):
+class LocallySignedCert(Certificate):
     inputs: ClassVar[Inputs] = {
         "caCertPem": Input(TEXT, required=True),
         "caPrivateKeyPem": Input(TEXT, required=True),

@@ -23,9 +23,9 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi_project import Project
 
 from local.standins.host import Host, StandInError
-from local.standins.properties import Json, JsonObject, from_json, marshal, plain_map, unmarshal
+from local.standins.properties import UNKNOWN, Json, JsonObject, from_json, marshal, plain_map, unmarshal
 from local.standins.tls.certificates import EXTENDED_USES, KEY_USES
-from local.standins.tls.resources import kinds
+from local.standins.tls.resources import Kind, kinds
 
 URN = "urn:pulumi:test::standins::{}::it"
 KEY = "tls:index/privateKey:PrivateKey"
@@ -134,6 +134,8 @@ def test_a_chain_holds_for_its_names_and_its_authority_alone() -> None:
         return verifier.verify(leaf, [])
 
     assert verify("eu-1.internal", ca) == [leaf, certificate(ca)]
+    renewed = authority(ca_key)
+    assert verify("eu-1.internal", renewed) == [leaf, certificate(renewed)]
     with pytest.raises(verification.VerificationError):
         verify("eu-2.internal", ca)
     with pytest.raises(verification.VerificationError):
@@ -279,6 +281,30 @@ def test_a_signed_certificate_takes_names_of_its_request_and_points_at_its_autho
     assert nameless.get_extension_for_class(x509.SubjectAlternativeName).critical
 
 
+class Listener(Host):
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+
+    async def warn(self, urn: str, message: str) -> None:
+        del urn
+        self.warnings.append(message)
+
+
+def test_signing_with_what_is_no_authority_is_warned_of() -> None:
+    one = key()
+    for is_authority in (True, False):
+        listener = Listener()
+        request = made(REQUEST, privateKeyPem=key()["privateKeyPem"])["certRequestPem"]
+        ca = authority(one, isCaCertificate=is_authority)["certPem"]
+        inputs: JsonObject = {"certRequestPem": request, "caCertPem": ca, "caPrivateKeyPem": one["privateKeyPem"]}
+        bag = marshal(
+            {name: from_json(value) for name, value in {**inputs, "validityPeriodHours": 1, "allowedUses": []}.items()}
+        )
+        asyncio.run(kinds(listener)[SIGNED].create(pb.CreateRequest(urn=URN.format(SIGNED), properties=bag)))
+        assert bool(listener.warnings) is not is_authority
+
+
 @pytest.mark.parametrize(
     ("token", "inputs", "reason"),
     [
@@ -324,6 +350,62 @@ def test_what_cannot_be_made_is_refused_without_a_word_of_the_key() -> None:
             make()
         assert reason in str(refused.value)
         assert body not in str(refused.value)
+
+
+def diff(token: str, state: Mapping[str, Json], **inputs: Json) -> pb.DiffResponse:
+    olds, news = (marshal({name: from_json(value) for name, value in bag.items()}) for bag in (state, inputs))
+    return asyncio.run(kinds(Host())[token].diff(pb.DiffRequest(urn=URN.format(token), olds=olds, news=news)))
+
+
+@pytest.mark.parametrize(
+    ("token", "inputs"),
+    [
+        (KEY, {"algorithm": "ED25519"}),
+        (REQUEST, {"dnsNames": ["eu-1.internal"]}),
+        (SELF_SIGNED, {"validityPeriodHours": 24, "earlyRenewalHours": 1, **AUTHORITY}),
+    ],
+)
+def test_any_input_that_a_resource_is_made_of_replaces_it_when_it_changes(token: str, inputs: JsonObject) -> None:
+    kind = kinds(Host())[token]
+    assert isinstance(kind, Kind)
+    if "privateKeyPem" in kind.inputs:
+        inputs = {**inputs, "privateKeyPem": key()["privateKeyPem"]}
+    state = made(token, **inputs)
+    assert diff(token, state, **inputs).changes == pb.DiffResponse.DIFF_NONE
+    assert diff(token, state, __defaults=[], **inputs).changes == pb.DiffResponse.DIFF_NONE
+    for name in kind.inputs:
+        answer = diff(token, state, **{**inputs, name: UNKNOWN})
+        assert answer.diffs == [name]
+        assert [*answer.replaces] == ([] if name == "earlyRenewalHours" else [name])
+
+
+def test_a_limit_of_authorities_that_is_no_longer_given_stays() -> None:
+    one = key()
+    inputs: JsonObject = {"privateKeyPem": one["privateKeyPem"], "validityPeriodHours": 24, **AUTHORITY}
+    state = authority(one, maxPathLength=1)
+    assert diff(SELF_SIGNED, state, **inputs).changes == pb.DiffResponse.DIFF_NONE
+    assert [*diff(SELF_SIGNED, state, **inputs, maxPathLength=2).replaces] == ["maxPathLength"]
+
+
+def test_a_refresh_tells_that_a_certificate_is_due() -> None:
+    state: JsonObject = {**authority(key(), validityPeriodHours=3)}
+    for early, due in ((2, False), (4, True)):
+        bag = marshal({name: from_json(value) for name, value in {**state, "earlyRenewalHours": early}.items()})
+        request = pb.ReadRequest(id="1", urn=URN.format(SELF_SIGNED), properties=bag)
+        answer = asyncio.run(kinds(Host())[SELF_SIGNED].read(request))
+        assert plain_map(unmarshal(answer.properties))["readyForRenewal"] is due
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_private_keys_leave_the_plugin_as_secrets_whatever_they_came_as(*, preview: bool) -> None:
+    for token, inputs, secrets in (
+        (KEY, {"algorithm": "ED25519"}, {"privateKeyPem", "privateKeyPemPkcs8", "privateKeyOpenssh"}),
+        (REQUEST, {"privateKeyPem": key()["privateKeyPem"]}, {"privateKeyPem"}),
+    ):
+        bag = marshal({name: from_json(value) for name, value in inputs.items()})
+        request = pb.CreateRequest(urn=URN.format(token), properties=bag, preview=preview)
+        outputs = unmarshal(asyncio.run(kinds(Host())[token].create(request)).properties)
+        assert {name for name, value in outputs.items() if value.is_secret} == secrets
 
 
 X25519 = """-----BEGIN PRIVATE KEY-----
