@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
+from fleet.admission import namespace_labels
 from fleet.alerts import AlertGroup
 from fleet.names import (
     DISCOVERY_ACCOUNT,
@@ -16,6 +17,7 @@ from fleet.names import (
 )
 from fleet.plan import ClusterPlan
 from fleet.rules import RuleGroup
+from fleet.values import chart_values
 
 
 class Manifest(TypedDict):
@@ -30,7 +32,8 @@ class Manifest(TypedDict):
 
 
 def namespace(cluster: ClusterPlan) -> Manifest:
-    metadata = {"name": cluster.namespace, "labels": object_labels(cluster.tier)}
+    labels = {**object_labels(cluster.tier), **namespace_labels(chart_values(cluster))}
+    metadata = {"name": cluster.namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
-from fleet import gateway, versions
+from fleet import gateway, headers, pods, versions
 from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
 from fleet.names import (
@@ -58,6 +58,7 @@ def merge(below: Mapping[str, object], above: Mapping[str, object]) -> Values:
 def chart_values(cluster: ClusterPlan, children: Sequence[Child] = (), receivers: Sequence[Receiver] = ()) -> Values:
     """Everything that the chart is told about `cluster`."""
     layers: list[Mapping[str, object]] = [
+        pods.restrictions(),
         _common(cluster),
         _exporters(cluster),
         {"prometheus": {"prometheusSpec": _prometheus_spec(cluster, children, receivers)}},
@@ -67,6 +68,14 @@ def chart_values(cluster: ClusterPlan, children: Sequence[Child] = (), receivers
     for layer in layers:
         values = merge(values, layer)
     return values
+
+
+def is_on(values: Values, part: str) -> bool:
+    """Whether the chart's `PART.enabled` is given and true; a part may lie in another, `a.b`."""
+    node: object = dict(values)
+    for key in (*part.split("."), "enabled"):
+        node = cast("Mapping[str, object]", node).get(key) if isinstance(node, Mapping) else None
+    return bool(node)
 
 
 def _common(cluster: ClusterPlan) -> Values:
@@ -130,6 +139,9 @@ def _exporters(cluster: ClusterPlan) -> Values:
 def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers: Sequence[Receiver]) -> Values:
     spec: Values = {
         **_size(cluster),
+        "automountServiceAccountToken": False,
+        "securityContext": pods.POD,
+        "web": headers.web(),
         "externalLabels": dict(cluster.external_labels),
         # The operator's own `prometheus` and `prometheus_replica` would travel up on every series.
         "prometheusExternalLabelNameClear": True,
@@ -158,10 +170,11 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         spec["remoteWrite"] = queues
     if cluster.receives_writes:
         spec["enableRemoteWriteReceiver"] = True
+    containers, volumes = [pods.prometheus_container()], [pods.token_volume()]
     if cluster.gateway is not None:
-        spec["containers"] = [gateway.container(cluster.chart.registry)]
-        spec["volumes"] = [gateway.volume()]
-    return spec
+        containers.append(gateway.container(cluster.chart.registry))
+        volumes.append(gateway.volume())
+    return {**spec, "containers": containers, "volumes": volumes}
 
 
 def _size(cluster: ClusterPlan) -> Values:

@@ -1,0 +1,50 @@
+"""Which Pod Security Standard the monitoring namespace holds its pods to."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, cast
+
+from fleet import versions
+from fleet.values import Values, is_on
+
+Standard = Literal["restricted", "baseline", "privileged"]
+
+# They read the node that they run on.
+_NODE_EXPORTERS = {"nodeExporter": "prometheus-node-exporter", "windowsMonitoring": "prometheus-windows-exporter"}
+_OF_THE_NODE = {"hostIPC", "hostNetwork", "hostPID", "hostPath", "hostPort", "hostProcess", "privileged"}
+_LOOSENED = (("allowPrivilegeEscalation", True), ("runAsNonRoot", False), ("runAsUser", 0))
+
+
+def namespace_labels(values: Values) -> dict[str, str]:
+    """Labels by which an API server refuses pods beyond the strictest standard that a release of `values` meets."""
+    label, standard = "pod-security.kubernetes.io", _standard(values)
+    return {
+        key: value
+        for mode in ("enforce", "audit", "warn")
+        for key, value in ((f"{label}/{mode}", standard), (f"{label}/{mode}-version", versions.POD_SECURITY))
+    }
+
+
+def _standard(values: Values) -> Standard:
+    if any(is_on(values, exporter) for exporter in _NODE_EXPORTERS):
+        return "privileged"
+    settings = [*_settings({key: value for key, value in values.items() if key not in _NODE_EXPORTERS.values()})]
+    if any(key in _OF_THE_NODE and value for key, value in settings):
+        return "privileged"
+    # With a volume, Grafana's chart has its owner changed by root.
+    if is_on(values, "grafana") or any(setting in _LOOSENED for setting in settings):
+        return "baseline"
+    return "restricted"
+
+
+def _settings(node: object) -> Iterator[tuple[str, object]]:
+    """Every key with its value, but for what is switched off."""
+    if isinstance(node, Mapping):
+        section = cast("Mapping[str, object]", node)
+        if section.get("enabled") is False:
+            return
+        for key, value in section.items():
+            yield key, value
+            yield from _settings(value)
+    elif isinstance(node, list | tuple):
+        for item in cast("list[object]", node):
+            yield from _settings(item)
