@@ -278,6 +278,11 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "values.prometheus.prometheusSpec.containers",
         "is not the page's to set: the gateway stands there",
     ),
+    "a token for the gateway": (
+        spec(automountServiceAccountToken=True),
+        "values.prometheus.prometheusSpec.automountServiceAccountToken",
+        "is not the page's to set: the gateway beside Prometheus would hold its token",
+    ),
     "an edge over its budget": (
         {"tiers": {"leaf": {"budget": 100}}},
         "tiers.leaf.budget",
