@@ -1,4 +1,4 @@
-"""Each tier's namespace takes every pod that the chart makes for it, and refuses what goes beyond: by a real API server.
+"""Each tier's namespace takes every pod that the chart makes for it and refuses what goes beyond, by a real API server.
 
 The chart is the small one and, where FLEET_REAL_CHART names its folder, the real one with all that it does by default.
 What the operator makes of Prometheus and Alertmanager is admitted on the live local fleet.
@@ -67,7 +67,7 @@ def test_every_pod_of_the_chart_is_admitted_and_a_privileged_one_only_beside_nod
             try_out(server, namespace, owner, spec)
         refused = {"restricted": True, "privileged": False}[labels["pod-security.kubernetes.io/enforce"]]
         if refused:
-            with pytest.raises(LocalError, match="violates PodSecurity .*allowPrivilegeEscalation"):
+            with pytest.raises(LocalError, match=r"violates PodSecurity .*allowPrivilegeEscalation"):
                 try_out(server, namespace, "intruder", {"containers": [{"name": "x", "image": "x"}]})
         else:
             try_out(server, namespace, "intruder", {"containers": [{"name": "x", "image": "x"}]})
