@@ -11,10 +11,10 @@ import yaml
 _SHORTEST = 16
 """Characters; anything shorter is a user name, or found in any text."""
 
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
+SIGNATURE = "4dabf18193072939515e22adb298388d"
 """Pulumi's key that says of a mapping in state that it stands for something else, here for a secret."""
 
-_PRIVATE_BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.+?)-----END", re.DOTALL)
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.+?)-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _SECRET_NAME = re.compile(r"password|token|private.*key|key-data", re.IGNORECASE)
 
@@ -32,7 +32,7 @@ def leaked(secrets: Iterable[str], text: str) -> list[str]:
 def _decrypted(node: object) -> Iterator[str]:
     if isinstance(node, Mapping):
         found = cast("Mapping[str, object]", node)
-        if _SIGNATURE in found:
+        if SIGNATURE in found:
             yield from _texts(json.loads(cast("str", found.get("plaintext", "null"))))
         else:
             # A release's own notes of its inputs are secret as a whole; each of them stands beside it as it is.
@@ -64,10 +64,10 @@ def _texts(node: object) -> Iterator[str]:
 
 def private_parts(text: str) -> Iterator[str]:
     """The parts of a secret text that are private; certificates and structure are not."""
-    blocks: list[str] = _PRIVATE_BLOCK.findall(text.replace("\\n", "\n"))
-    yield from (line for block in blocks for line in block.split() if len(line) >= _SHORTEST)
-    rest = _CERTIFICATE.sub("", text).strip()
-    if blocks or len(rest) < _SHORTEST:
+    keys: list[str] = _PRIVATE_KEY.findall(text.replace("\\n", "\n"))
+    yield from (line for key in keys for line in key.split() if len(line) >= _SHORTEST)
+    rest = _CERTIFICATE.sub("", _PRIVATE_KEY.sub("", text)).strip()
+    if len(rest) < _SHORTEST:
         return
     if not re.search(r"\s", rest):
         # One word: a password, a hash or a token, or in htpasswd's form a user and a hash.
