@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, cast
 
 from fleet import versions
-from fleet.values import Values, is_on
+from fleet.plan import ClusterPlan
+from fleet.values import chart_values, is_on
 
 Standard = Literal["restricted", "baseline", "privileged"]
 
@@ -14,9 +15,9 @@ _OF_THE_NODE = {"hostIPC", "hostNetwork", "hostPID", "hostPath", "hostPort", "ho
 _LOOSENED = (("allowPrivilegeEscalation", True), ("runAsNonRoot", False), ("runAsUser", 0))
 
 
-def namespace_labels(values: Values) -> dict[str, str]:
-    """Labels by which an API server refuses pods beyond the strictest standard that a release of `values` meets."""
-    label, standard = "pod-security.kubernetes.io", _standard(values)
+def namespace_labels(cluster: ClusterPlan) -> dict[str, str]:
+    """Labels by which an API server refuses pods beyond what the release, or the page for others beside it, needs."""
+    label, standard = "pod-security.kubernetes.io", cluster.pod_security or needed(cluster)
     return {
         key: value
         for mode in ("enforce", "audit", "warn")
@@ -24,7 +25,9 @@ def namespace_labels(values: Values) -> dict[str, str]:
     }
 
 
-def _standard(values: Values) -> Standard:
+def needed(cluster: ClusterPlan) -> Standard:
+    """The strictest standard that every pod of its release meets."""
+    values = chart_values(cluster)
     if any(is_on(values, exporter) for exporter in _NODE_EXPORTERS):
         return "privileged"
     settings = [*_settings({key: value for key, value in values.items() if key not in _NODE_EXPORTERS.values()})]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
-from fleet.admission import namespace_labels
+from fleet import admission
 from fleet.alerts import AlertGroup
 from fleet.names import (
     DISCOVERY_ACCOUNT,
@@ -17,7 +17,6 @@ from fleet.names import (
 )
 from fleet.plan import ClusterPlan
 from fleet.rules import RuleGroup
-from fleet.values import chart_values
 
 
 class Manifest(TypedDict):
@@ -32,7 +31,7 @@ class Manifest(TypedDict):
 
 
 def namespace(cluster: ClusterPlan) -> Manifest:
-    labels = {**object_labels(cluster.tier), **namespace_labels(chart_values(cluster))}
+    labels = {**object_labels(cluster.tier), **admission.namespace_labels(cluster)}
     metadata = {"name": cluster.namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 

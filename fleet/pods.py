@@ -55,7 +55,7 @@ def token_volume() -> Part:
     """What Kubernetes mounts into every container of a pod with `automountServiceAccountToken`, for one to mount."""
     namespace = {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}
     sources = [
-        # An hour, renewed by the kubelet. Kubernetes' own is 3607 s, which API servers take as a sign to make it a year.
+        # An hour, which the kubelet renews; 3607, Kubernetes' own, is what API servers stretch to a year.
         {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
         {"downwardAPI": {"items": [namespace]}},

@@ -72,6 +72,11 @@ def test_the_standard_follows_from_the_final_values(values: dict[str, Any], hub:
     assert (standard(found["hub"]), standard(found["eu-1"])) == (hub, leaf)
 
 
+def test_a_page_opens_a_namespace_for_what_others_run_there() -> None:
+    page = {"clusters": {"hub": {"tier": "global", "context": "hub", "podSecurity": "baseline"}}}
+    assert standard(compile_page(read_page(page, {})).clusters["hub"]) == "baseline"
+
+
 @pytest.mark.parametrize("name", ["eu-1", "eu", "hub", "shop-1"])
 def test_of_prometheus_s_pod_the_container_prometheus_alone_has_a_token(dev: Plan, name: str) -> None:
     spec: Any = rendered_values(dev, dev.clusters[name])["prometheus"]["prometheusSpec"]
