@@ -9,8 +9,11 @@ from fleet.plan import ClusterPlan
 
 def pod_security_problems(clusters: Mapping[str, ClusterPlan]) -> Iterator[Problem]:
     for name, cluster in clusters.items():
-        given, own = cluster.pod_security, needed(cluster)
-        if given == own:
+        if cluster.pod_security is None:
+            continue
+        own = needed(cluster)
+        if cluster.pod_security == own:
             yield at(("clusters", name, "podSecurity"), f"has no effect: its release already needs {own}")
-        elif given is not None and own == "privileged":
-            yield at(("clusters", name, "podSecurity"), f"its release needs {own}, and {given} would refuse its pods")
+        elif own == "privileged":
+            message = f"its release needs {own}, and {cluster.pod_security} would refuse its pods"
+            yield at(("clusters", name, "podSecurity"), message)
