@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from fleet import page, versions
+from fleet import page, pods, versions
 from fleet.names import GATEWAY, GATEWAY_CERTIFICATE, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
 from fleet.plan import Discovery, Edge, RemoteWriteEdge
 
@@ -514,13 +514,11 @@ def container(registry: str | None, certificate: str | None) -> dict[str, object
             "limits": {"cpu": "500m", "memory": "128Mi"},
         },
         "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
+            **pods.POD,
+            **pods.CONTAINER,
             # The released image's binary has this as a file capability: without it in the bounding set the kernel
-            # refuses to start it.
+            # refuses to start it. It is the one that the restricted Pod Security Standard lets a container add.
             "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
         },
         "volumeMounts": [
             {"name": GATEWAY_CONTAINER, "mountPath": _MOUNT, "readOnly": True},

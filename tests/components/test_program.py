@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from fleet.adopt import import_file
 from fleet.plan import Plan
+from tests.leaks import SIGNATURE
 
 ROOT = Path(__file__).parents[2]
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -158,6 +159,20 @@ def test_no_secret_is_in_the_values_of_a_release(program: Recorder) -> None:
         assert "password of" not in text
         assert "hash-of" not in text
         assert "key of" not in text
+
+
+def test_a_secret_is_in_no_input_that_state_would_hold_in_clear(program: Recorder) -> None:
+    def in_clear(node: object) -> object:
+        """What is left without the values that are wrapped as secret."""
+        if isinstance(node, dict):
+            return None if SIGNATURE in node else {key: in_clear(value) for key, value in node.items()}
+        return [in_clear(item) for item in node] if isinstance(node, list) else node
+
+    text = json.dumps([in_clear(args.inputs) for args in program.resources.values()])
+    everything = json.dumps([args.inputs for args in program.resources.values()])
+    for secret in ("password of", "hash-of", "kubeconfig of"):
+        assert secret in everything
+        assert secret not in text
 
 
 @pytest.mark.parametrize("on", [True, False])

@@ -72,7 +72,12 @@ def test_each_of_two_parents_has_its_own_account_and_job(program: Recorder) -> N
 
 def test_routes_are_created_where_the_gateways_are_reached_by_them(program: Recorder) -> None:
     routes = [name for name, args in program.resources.items() if args.typ.endswith(":HTTPRoute")]
-    assert sorted(routes) == ["both-gateway-httproute", "eu-gateway-httproute", "hub-gateway-httproute", "two-gateway-httproute"]
+    assert sorted(routes) == [
+        "both-gateway-httproute",
+        "eu-gateway-httproute",
+        "hub-gateway-httproute",
+        "two-gateway-httproute",
+    ]
 
 
 def test_a_clusters_own_gateway_begins_tls_anew_towards_the_fleets(program: Recorder) -> None:
