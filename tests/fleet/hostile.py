@@ -202,6 +202,8 @@ def _at(*seconds: int) -> Answer:
 Tier = Literal["leaf", "region"]
 
 DOWN, FULL, FOREIGN = "FederationTargetDown", "FederationSampleLimit", "FederationForeignSeries"
+CHURN = "FederationChurn"
+"""Looks back an hour: once it fires, it goes on."""
 
 
 @dataclass(frozen=True)
@@ -314,13 +316,6 @@ CASES = {
         "body size limit exceeded",
         alerts=(DOWN,),
     ),
-    "too-many": Case(
-        "one series above its limit",
-        "refused as a whole",
-        _too_many,
-        "sample limit exceeded",
-        alerts=(DOWN, FULL),
-    ),
     "metadata": Case(
         "types and help texts of metrics, new ones on every scrape, up to the limit on the body",
         "forgotten again",
@@ -375,11 +370,18 @@ CASES = {
         "exceeded",
         alerts=(DOWN,),
     ),
+    "too-many": Case(
+        "one series above its limit",
+        "refused as a whole",
+        _too_many,
+        "sample limit exceeded",
+        alerts=(DOWN, FULL, CHURN),
+    ),
     "churn": Case(
         "as many series as its limit allows, new ones on every scrape",
         "kept as its own, and said",
         _churn,
-        alerts=(FULL,),
+        alerts=(FULL, CHURN),
     ),
 }  # fmt: skip
 
