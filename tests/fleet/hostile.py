@@ -132,15 +132,15 @@ def _ten_million(handler: BaseHTTPRequestHandler, speaker: Speaker) -> None:
     _pour(handler, pieces)
 
 
-def _too_many(handler: BaseHTTPRequestHandler, speaker: Speaker) -> None:
-    numbers = range(speaker.limit + 1)
-    reply(handler, "".join(f'{speaker.record}{{{speaker.own},n="{number}"}} 1\n' for number in numbers))
+def _new_series(excess: int) -> Answer:
+    """So many above its limit, and new ones on every scrape."""
 
+    def answer(handler: BaseHTTPRequestHandler, speaker: Speaker) -> None:
+        now = time.monotonic_ns()
+        numbers = range(speaker.limit + excess)
+        reply(handler, "".join(f'{speaker.record}{{{speaker.own},n="{now}-{number}"}} 1\n' for number in numbers))
 
-def _churn(handler: BaseHTTPRequestHandler, speaker: Speaker) -> None:
-    now = time.monotonic_ns()
-    numbers = range(speaker.limit)
-    reply(handler, "".join(f'{speaker.record}{{{speaker.own},n="{now}-{number}"}} 1\n' for number in numbers))
+    return answer
 
 
 def _metadata(handler: BaseHTTPRequestHandler, speaker: Speaker) -> None:
@@ -371,16 +371,16 @@ CASES = {
         alerts=(DOWN,),
     ),
     "too-many": Case(
-        "one series above its limit",
+        "one series above its limit, new ones on every scrape",
         "refused as a whole",
-        _too_many,
+        _new_series(1),
         "sample limit exceeded",
         alerts=(DOWN, FULL, CHURN),
     ),
     "churn": Case(
         "as many series as its limit allows, new ones on every scrape",
         "kept as its own, and said",
-        _churn,
+        _new_series(0),
         alerts=(FULL, CHURN),
     ),
 }  # fmt: skip
