@@ -240,5 +240,7 @@ def _remote_write(receiver: Receiver) -> Values:
         "writeRelabelConfigs": [
             {"action": "keep", "sourceLabels": ["__name__"], "regex": "|".join(edge.keep)},
             *({"targetLabel": label, "replacement": value} for label, value in edge.labels.items()),
+            # An application's own label must not count in another's region.
+            *([] if edge.region is not None else [{"action": "labeldrop", "regex": "region"}]),
         ],
     }

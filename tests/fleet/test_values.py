@@ -42,10 +42,13 @@ def test_the_page_has_the_last_word() -> None:
 def test_an_edge_forces_its_name_and_sends_only_what_is_kept(dev: Plan) -> None:
     spec = rendered_values(dev, dev.clusters["shop-1"])["prometheus"]["prometheusSpec"]
     (write,) = spec["remoteWrite"]
-    keep, force = write["writeRelabelConfigs"]
+    keep, *forced = write["writeRelabelConfigs"]
     assert keep["action"] == "keep"
     assert "http_requests_total" in keep["regex"].split("|")
-    assert force == {"targetLabel": "cluster", "replacement": "shop-1"}
+    assert forced == [
+        {"targetLabel": "cluster", "replacement": "shop-1"},
+        {"action": "labeldrop", "regex": "region"},
+    ]
 
 
 def test_no_operator_label_travels_up(dev: Plan) -> None:
