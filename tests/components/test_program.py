@@ -3,9 +3,10 @@
 import asyncio
 import json
 import runpy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pulumi
 import pulumi.runtime.mocks
@@ -23,6 +24,8 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 class Recorder(pulumi.runtime.Mocks):
     def __init__(self) -> None:
         self.resources: dict[str, pulumi.runtime.MockResourceArgs] = {}
+        self.urns: set[str] = set()
+        """Of all that was registered, components as well."""
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, object]]:
         if not args.typ.startswith("prometheus-fleet:"):
@@ -48,16 +51,23 @@ class Recorder(pulumi.runtime.Mocks):
         return {name: args for name, args in self.resources.items() if args.typ == RELEASE}
 
 
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """Stack dev's page, with kubeconfigs that exist."""
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Stack dev's, with kubeconfigs that exist."""
     page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
-    kubeconfigs = tmp_path / ".local" / "kubeconfigs"
+    folder = tmp_path_factory.mktemp("dev")
+    kubeconfigs = folder / ".local" / "kubeconfigs"
     kubeconfigs.mkdir(parents=True)
     for name in page["clusters"]:
         (kubeconfigs / f"{name}.yaml").write_text(f"kubeconfig of {name}")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FLEET_CHART", raising=False)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.delenv("FLEET_CHART", raising=False)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def program(page: dict[str, Any]) -> Recorder:
     return run_program(page)
 
 
@@ -83,6 +93,9 @@ def run_program(
 
     try:
         loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(run))
+        monitor = pulumi.runtime.settings.get_monitor()
+        assert isinstance(monitor, pulumi.runtime.mocks.MockMonitor)
+        recorder.urns = {*monitor.get_registered_resources()}
     finally:
         # A program that failed leaves the SDK with its error, and the loop with what still waits.
         waiting = asyncio.all_tasks(loop)
@@ -130,8 +143,9 @@ def test_no_secret_is_in_the_values_of_a_release(program: Recorder) -> None:
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_every_cluster_has_network_policies_unless_the_page_says_otherwise(program: Recorder, *, on: bool) -> None:
-    page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
+def test_every_cluster_has_network_policies_unless_the_page_says_otherwise(
+    page: dict[str, Any], program: Recorder, *, on: bool
+) -> None:
     recorder = program if on else run_program({**page, "networkPolicies": False})
     created = [args for args in recorder.resources.values() if args.typ.endswith(":NetworkPolicy")]
     denying = {name for name in recorder.resources if name.endswith("-policy-default-deny")}
@@ -181,19 +195,12 @@ def test_dashboards_lie_in_the_global_cluster_and_nowhere_else(program: Recorder
         assert f"{json.loads(text)['uid']}.json" == file
 
 
-@pytest.mark.usefixtures("program")
-def test_what_is_imported_is_what_the_program_registers(dev: Plan) -> None:
+def test_what_is_imported_is_what_the_program_registers(program: Recorder, dev: Plan) -> None:
     resources = import_file(dev, [*dev.clusters], "dev")["resources"]
     types = {resource["name"]: resource["type"] for resource in resources}
     # A mock's URN begins with the parent's type.
     above = {each["name"]: f"{types[each['parent']]}$" if "parent" in each else "" for each in resources}
     imported = {f"{above[name]}{type_}::{name}" for name, type_ in types.items()}
     assert len(imported) == 3 * len(dev.clusters)
-
-    monitor = pulumi.runtime.settings.get_monitor()
-    assert isinstance(monitor, pulumi.runtime.mocks.MockMonitor)
-    assert (
-        imported
-        - {urn.split("::", 2)[2].removeprefix("pulumi:pulumi:Stack$") for urn in monitor.get_registered_resources()}
-        == set()
-    )
+    registered = {urn.split("::", 2)[2].removeprefix("pulumi:pulumi:Stack$") for urn in program.urns}
+    assert imported - registered == set()
