@@ -29,7 +29,7 @@ apps:
 	cd local/apps && CGO_ENABLED=0 go test ./...
 
 unit: .venv/ready
-	$(PYTHON) -m pytest -m 'not cluster' --numprocesses auto --dist worksteal
+	$(PYTHON) -m pytest -m 'not cluster' --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test: check
 	$(PYTHON) -m pytest -m cluster
