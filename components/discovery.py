@@ -1,9 +1,11 @@
+import json
+
 import pulumi
 
 from components.credential import Credential
 from components.objects import create
 from fleet import manifests
-from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Account, caddy_config
+from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Caller, caddy_config
 from fleet.plan import ClusterPlan, Discovery
 
 
@@ -20,9 +22,14 @@ class DiscoveryAccount(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.credentials = Credential(discovery, child)
         hashed = self.credentials.bcrypt_hash
+
+        def config(resolved: str) -> str:
+            callers = [Caller(discovery, {discovery.key.generation: resolved})]
+            return json.dumps(caddy_config(callers, None), sort_keys=True)
+
         data = {
             ACCOUNTS_KEY: pulumi.Output.concat(self.credentials.username, ":", hashed, "\n"),
-            CONFIG_KEY: pulumi.Output.json_dumps(caddy_config([Account(discovery, hashed)]), sort_keys=True),
+            CONFIG_KEY: hashed.apply(config),
         }
         create(f"{cluster.name}-discovery-account", manifests.discovery_account(cluster, data), child)
         self.register_outputs({"username": self.credentials.username})

@@ -9,7 +9,7 @@ import pulumi_kubernetes as k8s
 from components.credential import EdgeCredential
 from components.objects import create
 from fleet import manifests
-from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Account, caddy_config
+from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY, Caller, caddy_config
 from fleet.plan import ClusterPlan, FederationEdge, GatewayPlan, Plan, RemoteWriteEdge
 
 
@@ -59,8 +59,11 @@ class Gateway(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
 
         def config(hashes: Sequence[str]) -> str:
-            accounts = [Account(caller.edge, each) for caller, each in zip(callers, hashes, strict=True)]
-            return json.dumps(caddy_config(accounts), sort_keys=True)
+            known = [
+                Caller(each.edge, {each.edge.key.generation: hashed})
+                for each, hashed in zip(callers, hashes, strict=True)
+            ]
+            return json.dumps(caddy_config(known, None), sort_keys=True)
 
         htpasswd = [pulumi.Output.concat(caller.username, ":", caller.bcrypt_hash, "\n") for caller in callers]
         data = {

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import time
@@ -40,7 +41,11 @@ class Program:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], log: Path, is_ready: Callable[[], bool]) -> Iterator[Program]:
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    homes = {name: str(log.parent) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **homes}) as process,
+    ):
         try:
             wait_until(lambda: process.poll() is not None or is_ready(), f"{command[0]} is ready")
             assert process.poll() is None, log.read_text()
