@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 LOOPBACK = "127.0.0.1"
@@ -66,7 +67,13 @@ def prometheus(folder: Path, config: Mapping[str, Any], *flags: str, port: int =
         f"--web.listen-address={LOOPBACK}:{port}",
         *flags,
     ]
-    with running(command, folder / "log", lambda: listens(port)) as program:
+
+    def is_ready() -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"http://{LOOPBACK}:{port}/-/ready", trust_env=False).is_success
+        return False
+
+    with running(command, folder / "log", is_ready) as program:
         yield program
 
 
