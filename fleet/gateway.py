@@ -311,11 +311,12 @@ def _prometheus(edge: Edge | Discovery) -> list[Handler]:
                 "delete": ["*"],
                 "set": {header: [f"{{http.request.header.{header}}}"] for header in headers},
             },
-            "response": {"delete": ["Server", "Via"]},
         },
     }
+    # Caddy adds its name last of all.
+    nameless: Handler = {"handler": "headers", "response": {"deferred": True, "delete": ["Via"]}}
     # Zero would mean no limit.
-    return [{"handler": "request_body", "max_size": WRITE_LIMIT if is_write else 1}, proxy]
+    return [{"handler": "request_body", "max_size": WRITE_LIMIT if is_write else 1}, nameless, proxy]
 
 
 _FEDERATION_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
@@ -445,6 +446,9 @@ def _certificates(tls: Tls) -> dict[str, object]:
         "certificates": {"load_pem": [{"certificate": pair.certificate, "key": pair.key} for pair in tls.served]},
         # A resumed session would carry a certificate that is no longer asked for; connections are few and kept alive.
         "session_tickets": {"disabled": True},
+        # It stores nothing.
+        "disable_storage_check": True,
+        "disable_storage_clean": True,
     }
     if tls.mounted is not None:
         url = f"http://127.0.0.1:{_CERTIFICATE_PORT}/{tls.mounted.path}"
