@@ -1,12 +1,13 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import pulumi
 import pulumi_random
 
 from components.authorities import Authorities
 from fleet.gateway import certificate_identity
-from fleet.keys import Part, hash_part, held, needed_above
+from fleet.keys import Part, bcrypt_hash, hash_part, held, needed_above
 from fleet.plan import FLEET, Discovery, Edge, Plan, RemoteWriteEdge
 
 Parts = Mapping[Part, pulumi.Output[str]]
@@ -18,10 +19,11 @@ class Credential(pulumi.ComponentResource):
     edge: Edge
     parts: Parts
 
-    def __init__(self, edge: Edge, authorities: Authorities) -> None:
+    def __init__(self, edge: Edge, authorities: Authorities, config: pulumi.Config) -> None:
         super().__init__("prometheus-fleet:index:Credential", edge.id)
         self.edge = edge
-        self.parts = {**passwords(edge, self), **_certificates(edge, authorities)}
+        password = passwords(edge, self) if edge.key.password_secret is None else _brought(edge, config, self)
+        self.parts = {**password, **_certificates(edge, authorities)}
         self.register_outputs({"username": edge.caller})
 
 
@@ -44,6 +46,26 @@ def passwords(edge: Edge | Discovery, parent: pulumi.Resource) -> dict[Part, pul
         "username": pulumi.Output.from_input(edge.caller),
         "password": pulumi.Output.secret(made[key.generation].result),
         **{hash_part(each): pulumi.Output.secret(password.bcrypt_hash) for each, password in made.items()},
+    }
+
+
+def _brought(edge: Edge, config: pulumi.Config, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
+    """The same of a password that stands in the config."""
+    key = cast("str", edge.key.password_secret)
+    password = config.require_secret(key)
+    # Kept in state: with a new salt on each run, the gateway would be loaded anew each time.
+    salt = pulumi_random.RandomPassword(f"{edge.id}.salt", length=16, opts=pulumi.ResourceOptions(parent=parent))
+
+    def hashed(both: Sequence[str]) -> str:
+        try:
+            return bcrypt_hash(*both)
+        except ValueError as error:
+            raise pulumi.RunError(f"config key {config.full_key(key)}: {error}") from None
+
+    return {
+        "username": pulumi.Output.from_input(edge.caller),
+        "password": password,
+        hash_part(edge.key.generation): pulumi.Output.secret(pulumi.Output.all(password, salt.result).apply(hashed)),
     }
 
 

@@ -1,6 +1,10 @@
 """The parts of an edge's key: which the caller holds, as files of its Prometheus, and which the callee knows it by."""
 
+import string
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
+
+import bcrypt
 
 from fleet.names import FEDERATION_CREDENTIALS, REMOTE_WRITE_CREDENTIALS
 from fleet.plan import FLEET, PUBLIC, Edge, FederationEdge, Key, RemoteWriteEdge
@@ -13,6 +17,22 @@ caller), `hash-GENERATION`, and where a receiver's certificate is the sender's t
 
 def hash_part(generation: int) -> Part:
     return f"hash-{generation}"
+
+
+def bcrypt_hash(password: str, salt: str) -> str:
+    """As htpasswd and Caddy read it; the same for the same `salt`, which is 16 bytes long.
+
+    Raises ValueError where bcrypt would read only the beginning of the password.
+    """
+    if len(password.encode()) > _BCRYPT_READS:
+        raise ValueError(f"a password has at most {_BCRYPT_READS} bytes, which is all that bcrypt reads")
+    encoded = b64encode(salt.encode()).translate(_BCRYPT_ALPHABET).rstrip(b"=")
+    return bcrypt.hashpw(password.encode(), b"$2b$10$" + encoded).decode()
+
+
+_BCRYPT_READS = 72
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
+_BCRYPT_ALPHABET = bytes.maketrans(f"{_LETTERS}+/".encode(), f"./{_LETTERS}".encode())
 
 
 def password_key(edge: Edge) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import bcrypt
 import pulumi
 import pulumi.runtime.mocks
 import pulumi.runtime.settings
@@ -43,6 +44,8 @@ class Recorder(pulumi.runtime.Mocks):
         outputs = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
             outputs |= {"result": f"password of {args.name}", "bcryptHash": f"$2b$10$hash-of-{args.name}"}
+            if args.name.endswith(".salt"):
+                outputs["result"] = "salt" * 4
         if args.typ == "tls:index/privateKey:PrivateKey":
             outputs |= {"privateKeyPemPkcs8": f"private key of {args.name}"}
         if args.typ.startswith("tls:index/certRequest"):
@@ -240,6 +243,17 @@ def test_in_the_second_generation_a_gateway_accepts_three_and_its_caller_uses_th
     assert recorder.secret_data("eu-gateway-accounts")["auth"] == htpasswd("hub", "hub-federates-eu", (2, 1, 3))
     assert recorder.secret_data("hub-federation-credentials")["eu"] == "password of hub-federates-eu.2"
     assert recorder.secret_data("eu-federation-credentials") == program.secret_data("eu-federation-credentials")
+
+
+def test_a_password_that_somebody_brings_is_used_as_it_is(program: Recorder, page: dict[str, Any]) -> None:
+    edges = {"edges": {"hub-federates-eu": {"passwordSecret": "mine"}}}
+    recorder = run_program({**page, "keys": edges}, {"mine": "brought along"})
+    assert recorder.secret_data("hub-federation-credentials")["eu"] == "brought along"
+    user, hashed = recorder.secret_data("eu-gateway-accounts")["auth"].strip().split(":")
+    assert user == "hub"
+    assert bcrypt.checkpw(b"brought along", hashed.encode())
+    assert "hub-federates-eu.1" in program.passwords()
+    assert "hub-federates-eu.1" not in recorder.passwords()
 
 
 def test_a_certificate_is_of_one_edge_and_one_generation(page: dict[str, Any]) -> None:
