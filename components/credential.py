@@ -40,7 +40,7 @@ def made_parts(edge: Edge | Discovery, parent: pulumi.Resource) -> dict[Part, pu
     made = {
         # bcrypt hashes the first 72 bytes only; 32 letters and digits hold 190 bits and need no quoting anywhere.
         generation: pulumi_random.RandomPassword(
-            f"{edge.id}-{generation}", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
+            f"{edge.id}.{generation}", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
         )
         for generation in key.accepted
     }
@@ -58,7 +58,7 @@ def _certificates(edge: Edge, authorities: Authorities) -> dict[Part, pulumi.Out
         parts["ca"] = authorities.bundle if is_ours else pulumi.Output.from_input(edge.server.ca)
     if edge.key.has_certificate:
         generation = edge.key.generation
-        client = authorities.client_certificate(f"{edge.id}-{generation}", certificate_identity(edge, generation))
+        client = authorities.client_certificate(f"{edge.id}.{generation}", certificate_identity(edge, generation))
         parts |= {"certificate": client.certificate, "key": client.key}
     if isinstance(edge, RemoteWriteEdge) and edge.across_stacks and edge.server.ca == FLEET:
         # The stack above makes its own authorities later: this one knows none of them, so it signs for both ends.

@@ -1,17 +1,25 @@
 """The whole program on mocks: what is registered, on which provider, in which order. Mocks prove wiring alone."""
 
 import asyncio
+import datetime as dt
+import functools
 import json
 import runpy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pulumi
 import pulumi.runtime.mocks
 import pulumi.runtime.settings
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from fleet.adopt import import_file
 from fleet.plan import Plan
@@ -23,19 +31,31 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 class Recorder(pulumi.runtime.Mocks):
     def __init__(self) -> None:
         self.resources: dict[str, pulumi.runtime.MockResourceArgs] = {}
+        self.kinds: dict[str, dict[str, pulumi.runtime.MockResourceArgs]] = {}
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, object]]:
         if not args.typ.startswith("prometheus-fleet:"):
             self.resources[args.name] = args
+            self.kinds.setdefault(args.typ, {})[args.name] = args
         outputs = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
             outputs |= {"result": f"password of {args.name}", "bcryptHash": f"$2b$10$hash-of-{args.name}"}
+        if args.typ == "tls:index/privateKey:PrivateKey":
+            outputs |= {"privateKeyPemPkcs8": f"private key of {args.name}"}
+        if args.typ.startswith("tls:index/certRequest"):
+            outputs |= {"certRequestPem": f"request of {args.name}"}
+        if args.typ.startswith(("tls:index/selfSignedCert", "tls:index/locallySignedCert")):
+            outputs |= {"certPem": certificate(args.name)}
         if args.typ == "kubernetes:core/v1:Service":
             outputs |= {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
         return args.name, outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, object]:
         raise AssertionError(f"the program calls {args.token}")
+
+    def resources_of(self, kind: str) -> dict[str, Mapping[str, Any]]:
+        """Inputs by name."""
+        return {name: args.inputs for name, args in self.kinds.get(kind, {}).items()}
 
     def named(self, name: str) -> pulumi.runtime.MockResourceArgs:
         return self.resources[name]
@@ -44,8 +64,20 @@ class Recorder(pulumi.runtime.Mocks):
         """The data of a Secret, which must have been marked as secret: then it comes wrapped."""
         return self.named(name).inputs["stringData"]["value"]
 
+    def passwords(self) -> list[str]:
+        return sorted(name for name, args in self.resources.items() if args.typ.startswith("random:"))
+
     def releases(self) -> dict[str, pulumi.runtime.MockResourceArgs]:
         return {name: args for name, args in self.resources.items() if args.typ == RELEASE}
+
+
+@functools.cache
+def certificate(name: str) -> str:
+    """A real one, since the program reads in it when it ends."""
+    key, subject = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, now, now + dt.timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 @pytest.fixture
@@ -111,13 +143,11 @@ def test_every_kubernetes_object_is_on_the_provider_of_its_cluster(program: Reco
     }
 
 
-def test_every_edge_has_a_password_of_its_own(program: Recorder) -> None:
-    passwords = [name for name, args in program.resources.items() if args.typ.startswith("random:")]
-    assert sorted(passwords) == [
-        "eu-federates-eu-1",
-        "eu-federates-eu-2",
-        "hub-federates-eu",
-        "shop-1-writes-hub",
+def test_every_edge_has_passwords_of_its_own_for_this_generation_and_the_next(program: Recorder) -> None:
+    assert program.passwords() == [
+        f"{edge}.{generation}"
+        for edge in ("eu-federates-eu-1", "eu-federates-eu-2", "hub-federates-eu", "shop-1-writes-hub")
+        for generation in (1, 2)
     ]
 
 
@@ -127,6 +157,7 @@ def test_no_secret_is_in_the_values_of_a_release(program: Recorder) -> None:
         text = json.dumps(args.inputs)
         assert "password of" not in text
         assert "hash-of" not in text
+        assert "key of" not in text
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -143,16 +174,87 @@ def test_a_gateway_accepts_its_callers_and_nobody_else(program: Recorder) -> Non
     def accounts(cluster: str) -> str:
         return program.secret_data(f"{cluster}-gateway-accounts")["auth"]
 
-    assert accounts("eu-1") == "eu:$2b$10$hash-of-eu-federates-eu-1\n"
-    assert accounts("eu") == "hub:$2b$10$hash-of-hub-federates-eu\n"
-    assert accounts("hub") == "shop-1:$2b$10$hash-of-shop-1-writes-hub\n"
+    assert accounts("eu-1") == htpasswd("eu", "eu-federates-eu-1")
+    assert accounts("eu") == htpasswd("hub", "hub-federates-eu")
+    assert accounts("hub") == htpasswd("shop-1", "shop-1-writes-hub")
 
 
-def test_a_parent_holds_one_password_for_each_child(program: Recorder) -> None:
+def htpasswd(user: str, edge: str, generations: Sequence[int] = (1, 2)) -> str:
+    return "".join(f"{user}:$2b$10$hash-of-{edge}.{generation}\n" for generation in generations)
+
+
+def test_a_parent_holds_one_key_for_each_child_and_whom_to_trust(program: Recorder) -> None:
     assert program.secret_data("eu-federation-credentials") == {
-        "eu-1": "password of eu-federates-eu-1",
-        "eu-2": "password of eu-federates-eu-2",
+        "eu-1": "password of eu-federates-eu-1.1",
+        "eu-1.ca": certificate("authority-1"),
+        "eu-2": "password of eu-federates-eu-2.1",
+        "eu-2.ca": certificate("authority-1"),
     }
+
+
+def test_a_gateway_shows_a_certificate_of_its_own(program: Recorder) -> None:
+    def loaded(cluster: str) -> object:
+        config = json.loads(program.secret_data(f"{cluster}-gateway-accounts")["caddy.json"])
+        return config["apps"]["tls"]["certificates"]["load_pem"]
+
+    for cluster in ("eu-1", "eu", "hub"):
+        name = f"{cluster}-gateway"
+        assert loaded(cluster) == [{"certificate": certificate(name), "key": f"private key of {name}"}]
+        assert program.resources_of("tls:index/certRequest:CertRequest")[name]["dnsNames"] == [
+            f"{cluster}.prometheus-fleet.internal"
+        ]
+
+
+def page_of_dev(**keys: object) -> dict[str, object]:
+    page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
+    return {**page, **keys}
+
+
+def test_in_the_second_generation_a_gateway_accepts_three_and_its_caller_uses_that_one(program: Recorder) -> None:
+    recorder = run_program(page_of_dev(keys={"edges": {"hub-federates-eu": {"generation": 2}}}))
+    assert recorder.secret_data("eu-gateway-accounts")["auth"] == htpasswd("hub", "hub-federates-eu", (2, 1, 3))
+    assert recorder.secret_data("hub-federation-credentials")["eu"] == "password of hub-federates-eu.2"
+    assert recorder.secret_data("eu-federation-credentials") == program.secret_data("eu-federation-credentials")
+
+
+@pytest.mark.usefixtures("program")
+def test_a_certificate_is_of_one_edge_and_one_generation() -> None:
+    recorder = run_program(page_of_dev(keys={"auth": "mtls"}))
+    assert recorder.passwords() == []
+    assert recorder.secret_data("shop-1-remote-write-credentials") == {
+        "hub.ca": certificate("authority-1"),
+        "hub.crt": certificate("shop-1-writes-hub.1"),
+        "hub.key": "private key of shop-1-writes-hub.1",
+    }
+    request = recorder.resources_of("tls:index/certRequest:CertRequest")["shop-1-writes-hub.1"]
+    assert request["uris"] == ["urn:prometheus-fleet:shop-1-writes-hub:1"]
+
+
+@pytest.mark.usefixtures("program")
+def test_while_an_authority_is_replaced_everybody_trusts_both_and_one_signs() -> None:
+    recorder = run_program(page_of_dev(authority={"trust": [1, 2], "issue": 2}, keys={"auth": "both"}))
+    both = certificate("authority-1") + certificate("authority-2")
+    assert recorder.secret_data("eu-federation-credentials")["eu-1.ca"] == both
+    signed = recorder.resources_of("tls:index/locallySignedCert:LocallySignedCert")
+    assert {each["caCertPem"] for each in signed.values()} == {certificate("authority-2")}
+    config = json.loads(recorder.secret_data("eu-1-gateway-accounts")["caddy.json"])
+    (policy,) = config["apps"]["http"]["servers"]["gateway"]["tls_connection_policies"]
+    assert len(policy["client_authentication"]["ca"]["trusted_ca_certs"]) == 2
+
+
+@pytest.mark.usefixtures("program")
+def test_a_certificate_of_cert_manager_is_asked_for_and_mounted() -> None:
+    tls = {"mode": "cert-manager", "issuer": {"name": "internal"}, "ca": certificate("internal")}
+    recorder = run_program(page_of_dev(tls=tls))
+    asked = recorder.named("eu-1-gateway-certificate").inputs["spec"]
+    assert asked["dnsNames"] == ["eu-1.prometheus-fleet.internal"]
+    assert asked["ipAddresses"] == ["172.30.1.2"]
+    spec = recorder.releases()["eu-1-release"].inputs["values"]["prometheus"]["prometheusSpec"]
+    assert {"name": "prometheus-gateway-certificate", "secret": {"secretName": asked["secretName"]}} in spec["volumes"]
+    assert recorder.secret_data("eu-federation-credentials")["eu-1.ca"] == certificate("internal")
+    config = json.loads(recorder.secret_data("eu-1-gateway-accounts")["caddy.json"])
+    assert config["apps"]["tls"]["certificates"]["load_pem"] == []
+    assert "get_certificate" in json.dumps(config["apps"]["tls"]["automation"])
 
 
 def test_alerts_are_objects_of_the_global_cluster_alone(program: Recorder) -> None:

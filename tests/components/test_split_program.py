@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from test_program import ROOT, Recorder, run_program
+from test_program import ROOT, Recorder, certificate, htpasswd, run_program
 
 EXAMPLE = ROOT / "examples" / "stack-per-region"
 REFERENCE = "pulumi:pulumi:StackReference"
@@ -48,9 +48,6 @@ class SplitRecorder(Recorder):
 
     def references(self) -> list[str]:
         return [name for name, args in self.resources.items() if args.typ == REFERENCE]
-
-    def passwords(self) -> list[str]:
-        return sorted(name for name, args in self.resources.items() if args.typ.startswith("random:"))
 
 
 @pytest.fixture(autouse=True)
@@ -114,8 +111,11 @@ def test_a_credential_is_made_once_and_by_the_stack_below(
     regions: Mapping[str, SplitRecorder], top: SplitRecorder
 ) -> None:
     assert {stack: recorder.passwords() for stack, recorder in regions.items()} == {
-        "eu": ["eu-federates-eu-1", "eu-federates-eu-2", "hub-federates-eu", "shop-1-writes-hub"],
-        "us": ["hub-federates-us", "us-federates-us-1", "us-federates-us-2"],
+        stack: [f"{edge}.{generation}" for edge in edges for generation in (1, 2)]
+        for stack, edges in {
+            "eu": ["eu-federates-eu-1", "eu-federates-eu-2", "hub-federates-eu", "shop-1-writes-hub"],
+            "us": ["hub-federates-us", "us-federates-us-1", "us-federates-us-2"],
+        }.items()
     }
     assert top.passwords() == []
 
@@ -129,8 +129,13 @@ def test_of_a_credential_the_upper_end_learns_what_it_needs_and_no_more(
     deployed: Mapping[str, dict[str, Any]],
 ) -> None:
     assert deployed["eu"]["credentials"] == {
-        "hub-federates-eu": {"password": "password of hub-federates-eu"},
-        "shop-1-writes-hub": {"bcrypt_hash": "$2b$10$hash-of-shop-1-writes-hub"},
+        "hub-federates-eu": {"password": "password of hub-federates-eu.1", "ca": certificate("authority-1")},
+        "shop-1-writes-hub": {
+            "hash-1": "$2b$10$hash-of-shop-1-writes-hub.1",
+            "hash-2": "$2b$10$hash-of-shop-1-writes-hub.2",
+            "server_certificate": certificate("shop-1-writes-hub-server"),
+            "server_key": "private key of shop-1-writes-hub-server",
+        },
     }
 
 
@@ -149,8 +154,10 @@ def test_the_hub_calls_each_region_where_its_stack_says_and_with_its_password(to
     targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in spec["additionalScrapeConfigs"]}
     assert targets == {"federate-eu": ["192.0.2.1:9443"], "federate-us": ["192.0.2.1:9443"]}
     assert top.secret_data("hub-federation-credentials") == {
-        "eu": "password of hub-federates-eu",
-        "us": "password of hub-federates-us",
+        "eu": "password of hub-federates-eu.1",
+        "eu.ca": certificate("authority-1"),
+        "us": "password of hub-federates-us.1",
+        "us.ca": certificate("authority-1"),
     }
 
 
@@ -160,17 +167,24 @@ def test_what_crosses_stacks_leaves_the_values_of_a_release_readable(top: SplitR
     assert "4dabf18193072939515e22adb298388d" not in text
     assert "password of" not in text
     assert "hash-of" not in text
+    assert "key of" not in text
 
 
 def test_both_ends_of_a_crossing_edge_agree(regions: Mapping[str, SplitRecorder], top: SplitRecorder) -> None:
-    assert regions["eu"].secret_data("eu-gateway-accounts")["auth"] == "hub:$2b$10$hash-of-hub-federates-eu\n"
-    assert top.secret_data("hub-gateway-accounts")["auth"] == "shop-1:$2b$10$hash-of-shop-1-writes-hub\n"
+    assert regions["eu"].secret_data("eu-gateway-accounts")["auth"] == htpasswd("hub", "hub-federates-eu")
+    assert top.secret_data("hub-gateway-accounts")["auth"] == htpasswd("shop-1", "shop-1-writes-hub")
     assert regions["eu"].secret_data("shop-1-remote-write-credentials") == {
         "hub.username": "shop-1",
-        "hub.password": "password of shop-1-writes-hub",
+        "hub.password": "password of shop-1-writes-hub.1",
+        "hub.ca": certificate("authority-1"),
     }
+    config = json.loads(top.secret_data("hub-gateway-accounts")["caddy.json"])
+    # Its sender knows the authority of its own stack alone.
+    name = "shop-1-writes-hub-server"
+    made_below = {"certificate": certificate(name), "key": f"private key of {name}"}
+    assert made_below in config["apps"]["tls"]["certificates"]["load_pem"]
     spec = regions["eu"].releases()["shop-1-release"].inputs["values"]["prometheus"]["prometheusSpec"]
-    assert [queue["url"] for queue in spec["remoteWrite"]] == ["http://hub.example.com:9443/api/v1/write"]
+    assert [queue["url"] for queue in spec["remoteWrite"]] == ["https://hub.example.com:9443/api/v1/write"]
 
 
 def test_an_output_of_the_fleet_names_what_its_own_prometheus_can_answer_for(
@@ -203,7 +217,8 @@ def test_a_stack_that_is_not_there_is_named_before_anything_is_made(
     [
         ({}, "credentials.hub-federates-us.password"),
         ({"credentials": {"hub-federates-us": {}}}, "credentials.hub-federates-us.password"),
-        ({"credentials": {"hub-federates-us": {"password": "x"}}}, "fleet.clusters.us.gateway.url"),
+        ({"credentials": {"hub-federates-us": {"password": "x"}}}, "credentials.hub-federates-us.ca"),
+        ({"credentials": {"hub-federates-us": {"password": "x", "ca": "x"}}}, "fleet.clusters.us.gateway.url"),
     ],
 )
 def test_a_stack_that_lacks_an_edge_is_named_with_what_is_missing(

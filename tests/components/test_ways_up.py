@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from test_program import Recorder, run_program
+from test_program import Recorder, certificate, htpasswd, run_program
 
 GATEWAY = {"type": "HTTPRoute", "parentRef": {"name": "public", "namespace": "gateways"}}
 
@@ -36,8 +36,7 @@ def spec(program: Recorder, cluster: str) -> dict[str, object]:
 
 
 def test_every_edge_has_a_password_of_its_own(program: Recorder) -> None:
-    passwords = [name for name, args in program.resources.items() if args.typ.startswith("random:")]
-    assert sorted(passwords) == [
+    assert sorted({name.partition(".")[0] for name in program.passwords()}) == [
         "both-writes-hub",
         "eu-federates-both",
         "eu-federates-two",
@@ -62,7 +61,7 @@ def test_a_leaf_that_goes_both_ways_is_called_and_writes(program: Recorder) -> N
 
 def test_each_of_two_parents_has_its_own_account_and_job(program: Recorder) -> None:
     accounts = program.secret_data("two-gateway-accounts")["auth"].splitlines()
-    assert [account.split(":")[0] for account in accounts] == ["eu", "hub"]
+    assert list(dict.fromkeys(account.split(":")[0] for account in accounts)) == ["eu", "hub"]
     jobs = {
         parent: [job["job_name"] for job in spec(program, parent)["additionalScrapeConfigs"]]
         for parent in ("eu", "hub")
@@ -73,7 +72,17 @@ def test_each_of_two_parents_has_its_own_account_and_job(program: Recorder) -> N
 
 def test_routes_are_created_where_the_gateways_are_reached_by_them(program: Recorder) -> None:
     routes = [name for name, args in program.resources.items() if args.typ.endswith(":HTTPRoute")]
-    assert sorted(routes) == ["both-gateway-route", "eu-gateway-route", "hub-gateway-route", "two-gateway-route"]
+    assert sorted(routes) == ["both-gateway-httproute", "eu-gateway-httproute", "hub-gateway-httproute", "two-gateway-httproute"]
+
+
+def test_a_clusters_own_gateway_begins_tls_anew_towards_the_fleets(program: Recorder) -> None:
+    policy = program.named("eu-gateway-backendtlspolicy").inputs["spec"]
+    assert policy["validation"]["hostname"] == "eu.prometheus-fleet.internal"
+    trusted = program.named("eu-gateway-configmap").inputs
+    assert policy["validation"]["caCertificateRefs"] == [
+        {"group": "", "kind": "ConfigMap", "name": trusted["metadata"]["name"]}
+    ]
+    assert trusted["data"] == {"ca.crt": certificate("authority-1")}
 
 
 def test_the_receiver_accepts_writes_and_evaluates_no_rule_of_leaves(program: Recorder) -> None:
@@ -94,13 +103,9 @@ def test_a_destination_is_named_with_its_secret_and_no_more(program: Recorder) -
 
 
 def test_one_credential_is_shown_to_all_that_a_parent_discovers_and_known_by_its_hash(program: Recorder) -> None:
-    assert program.secret_data("hub-federation-credentials")["auto-discover.password"] == "password of hub-discovers"
+    assert program.secret_data("hub-federation-credentials")["auto-discover.password"] == "password of hub-discovers.1"
     account = program.secret_data("hub-discovery-account")
-    assert account["auth"] == "hub:$2b$10$hash-of-hub-discovers\n"
-    (accounts,) = (
-        route["handle"][0]["providers"]["http_basic"]["accounts"]
-        for route in json.loads(account["caddy.json"])["apps"]["http"]["servers"]["gateway"]["routes"]
-        if "match" in route
-    )
-    assert accounts == [{"username": "hub", "password": "$2b$10$hash-of-hub-discovers"}]
+    assert account["auth"] == htpasswd("hub", "hub-discovers")
+    for generation in (1, 2):
+        assert f"$2b$10$hash-of-hub-discovers.{generation}" in account["caddy.json"]
     assert "password of" not in json.dumps(account)
