@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo down status check lint unit test bench env
+.PHONY: demo down status check lint apps unit test bench env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -16,16 +16,20 @@ down: .venv/ready
 status: .venv/ready
 	@if [ -f .local/env ]; then . .local/env; fi; $(PYTHON) -m fleet status --stack dev
 
-check: lint unit
+# Side by side: what each says comes in one piece when it ends, and one that fails ends no other.
+check: .venv/ready
+	@$(MAKE) --jobs --keep-going --output-sync=target lint apps unit
 
 lint: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/basedpyright
 
-unit: .venv/ready
+apps:
 	cd local/apps && CGO_ENABLED=0 go test ./...
-	$(PYTHON) -m pytest -m 'not cluster'
+
+unit: .venv/ready
+	$(PYTHON) -m pytest -m 'not cluster' --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test: check
 	$(PYTHON) -m pytest -m cluster

@@ -1,5 +1,6 @@
 """The Alertmanager beside the global Prometheus, as chart values: who hears of what, and what is muted by what."""
 
+from fleet import headers, pods
 from fleet.page import Alerting, UrlSecret
 
 Config = dict[str, object]
@@ -15,12 +16,15 @@ def alertmanager(alerting: Alerting) -> Config:
     spec: Config = {
         # It asks nothing of its API server.
         "automountServiceAccountToken": False,
+        "securityContext": pods.POD,
+        "web": headers.web(),
         # The operator confines an AlertmanagerConfig to alerts with its own `namespace`, a label that alerts of the
         # fleet do not have: with this, those beside Alertmanager itself hear of all.
         "alertmanagerConfigMatcherStrategy": {"type": "OnNamespaceExceptForAlertmanagerNamespace"},
         **({"secrets": [*dict.fromkeys(used)]} if used else {}),
     }
-    return {"enabled": True, "config": _config(alerting), "alertmanagerSpec": spec}
+    account = {"automountServiceAccountToken": False}
+    return {"enabled": True, "config": _config(alerting), "alertmanagerSpec": spec, "serviceAccount": account}
 
 
 def _config(alerting: Alerting) -> Config:

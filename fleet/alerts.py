@@ -79,12 +79,16 @@ def alert_groups(plan: Plan, cluster: ClusterPlan) -> tuple[AlertGroup, ...]:
     groups = (
         AlertGroup(
             f"alerts-{concern}",
-            cluster.rule_interval,
+            min(cluster.rule_interval, _AT_MOST),
             tuple(_rule(alert, each, alerting) for alert in of_concern for each in _subjects(plan, cluster, alert)),
         )
         for concern, of_concern in alerts().items()
     )
     return tuple(group for group in groups if group.rules)
+
+
+_AT_MOST = timedelta(minutes=1)
+"""Between two evaluations of an alert: recording rules may be as slow as the page likes, and an alarm may not."""
 
 
 def _rule(alert: Alert, subject: _Subject, alerting: Alerting) -> Mapping[str, object]:
@@ -105,7 +109,7 @@ def _rule(alert: Alert, subject: _Subject, alerting: Alerting) -> Mapping[str, o
 def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subject]:
     match alert.each:
         case "fleet":
-            yield _Subject({}, {})
+            yield _Subject({}, {"clusters": "|".join(_speakers(plan))})
         case "federation":
             for edge in (*plan.federated_by(cluster.name), *cluster.discovered):
                 known = {"target": edge.target, "child": edge.child, "budget": str(edge.budget), "nearly": str(NEARLY)}
@@ -122,6 +126,14 @@ def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subje
                     reason = maintenance.reason.replace("{{", '{{ "{{" }}')
                     known = {"until": f"{maintenance.until.timestamp():.0f}", "reason": reason, "subject": subject}
                     yield _Subject(_labels(each), known)
+
+
+def _speakers(plan: Plan) -> Iterator[str]:
+    """Every value that the label `cluster` may have at the top."""
+    for each in plan.everywhere.values():
+        if each.tier in {Tier.LEAF, Tier.EDGE}:
+            yield each.name
+        yield from (edge.child for edge in (each.discovery.edges if each.discovery is not None else ()))
 
 
 def _labels(cluster: ClusterPlan) -> Mapping[str, str]:

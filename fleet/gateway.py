@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from cryptography import x509
 
-from fleet import page, versions
+from fleet import page, pods, versions
 from fleet.names import GATEWAY, GATEWAY_CERTIFICATE, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
 from fleet.pem import common_name
 from fleet.plan import Discovery, Edge, RemoteWriteEdge
@@ -311,11 +311,12 @@ def _prometheus(edge: Edge | Discovery) -> list[Handler]:
                 "delete": ["*"],
                 "set": {header: [f"{{http.request.header.{header}}}"] for header in headers},
             },
-            "response": {"delete": ["Server", "Via"]},
         },
     }
+    # Caddy adds its name last of all.
+    nameless: Handler = {"handler": "headers", "response": {"deferred": True, "delete": ["Via"]}}
     # Zero would mean no limit.
-    return [{"handler": "request_body", "max_size": WRITE_LIMIT if is_write else 1}, proxy]
+    return [{"handler": "request_body", "max_size": WRITE_LIMIT if is_write else 1}, nameless, proxy]
 
 
 _FEDERATION_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
@@ -455,6 +456,9 @@ def _certificates(tls: Tls) -> dict[str, object]:
         "certificates": {"load_pem": [{"certificate": pair.certificate, "key": pair.key} for pair in tls.served]},
         # A resumed session would carry a certificate that is no longer asked for; connections are few and kept alive.
         "session_tickets": {"disabled": True},
+        # It stores nothing.
+        "disable_storage_check": True,
+        "disable_storage_clean": True,
     }
     if tls.mounted is not None:
         url = f"http://127.0.0.1:{_CERTIFICATE_PORT}/{tls.mounted.path}"
@@ -524,13 +528,11 @@ def container(registry: str | None, certificate: str | None) -> dict[str, object
             "limits": {"cpu": "500m", "memory": "128Mi"},
         },
         "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
+            **pods.POD,
+            **pods.CONTAINER,
             # The released image's binary has this as a file capability: without it in the bounding set the kernel
-            # refuses to start it.
+            # refuses to start it. It is the one that the restricted Pod Security Standard lets a container add.
             "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
         },
         "volumeMounts": [
             {"name": GATEWAY_CONTAINER, "mountPath": _MOUNT, "readOnly": True},

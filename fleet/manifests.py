@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import NotRequired, TypedDict
 
+from fleet import admission
 from fleet.alerts import AlertGroup
 from fleet.names import (
     DISCOVERY_ACCOUNT,
@@ -33,7 +34,8 @@ class Manifest(TypedDict):
 
 
 def namespace(cluster: ClusterPlan) -> Manifest:
-    metadata = {"name": cluster.namespace, "labels": object_labels(cluster.tier)}
+    labels = {**object_labels(cluster.tier), **admission.namespace_labels(cluster)}
+    metadata = {"name": cluster.namespace, "labels": labels}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 

@@ -6,7 +6,6 @@ balancers may hide who calls: what only the page can know is open by port until 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
-from typing import cast
 from urllib.parse import urlsplit
 
 from fleet import manifests
@@ -14,7 +13,7 @@ from fleet.manifests import Manifest
 from fleet.names import GATEWAY_PORT, PROMETHEUS, RELEASE
 from fleet.page import NetworkPolicies
 from fleet.plan import ClusterPlan
-from fleet.values import Values, chart_values
+from fleet.values import chart_values, is_on
 
 Rule = Mapping[str, object]
 Peer = Mapping[str, object]
@@ -71,13 +70,6 @@ def host_ports(cluster: ClusterPlan) -> list[int]:
     """What its Prometheus scrapes on the nodes' own network, where no pod selector reaches."""
     values = chart_values(cluster)
     return [port for part, port in _HOST_PORTS.items() if is_on(values, part)]
-
-
-def is_on(values: Values, part: str) -> bool:
-    node: object = dict(values)
-    for key in (*part.split("."), "enabled"):
-        node = cast("Mapping[str, object]", node).get(key) if isinstance(node, Mapping) else None
-    return bool(node)
 
 
 def _prometheus(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:

@@ -280,6 +280,8 @@ class ClusterPlan:
     """Children outside of the fleet that it federates; None where the page allows none."""
     network_policies: NetworkPolicies | None
     """None where the page switches them off."""
+    pod_security: Literal["baseline", "privileged"] | None
+    """What its namespace has to admit beside the release; None for nothing more."""
     chart: Chart
     overlays: tuple[Mapping[str, JsonValue], ...]
     """The page's own chart values, to be laid over the program's in this order."""

@@ -106,11 +106,11 @@ def _yaml(data: Mapping[str, object]) -> str:
     return yaml.dump(json.loads(json.dumps(data)), Dumper=_Dumper, sort_keys=True, width=120)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Text of several lines as such: in quotes, neither a dashboard nor its changes could be read."""
 
 
-def _represent_text(_: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_text(_: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 

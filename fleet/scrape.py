@@ -53,8 +53,6 @@ def discovery_job(edge: DiscoveredEdge) -> Job:
         ],
         # Of two Services with one name nobody can say which is meant: beyond the limit, neither is scraped.
         "target_limit": 1,
-        # Prometheus sends the credential along, wherever a child redirects it to.
-        "follow_redirects": False,
     }
 
 
@@ -117,6 +115,9 @@ def _federation(edge: FederationEdge, password: str) -> Job:
         "scrape_timeout": format_duration(edge.timeout),
         "sample_limit": edge.sample_limit,
         "body_size_limit": f"{edge.body_size_limit // 2**20}MB",
+        **_SHAPE_LIMITS,
+        # Prometheus sends the credential along, wherever a child redirects it to.
+        "follow_redirects": False,
         **({"basic_auth": _basic_auth(edge, password)} if edge.key.has_password else {}),
         "metric_relabel_configs": [*_provenance(edge), *_DROP_LABELS_OF_THE_PATH],
     }
@@ -133,6 +134,17 @@ def _transport(edge: FederationEdge) -> Job:
     return {"scheme": "https", "tls_config": {"server_name": edge.server.name, "min_version": "TLS12", **files}}
 
 
+_SHAPE_LIMITS = {
+    # Above what Kubernetes itself allows (63 and 253 characters), so that no series of a planned metric meets them.
+    "label_limit": 64,
+    "label_name_length_limit": 256,
+    "label_value_length_limit": 1024,
+    # One sample may be a histogram of its own, which no other limit counts.
+    "native_histogram_bucket_limit": 160,
+    # The fleet's names are of the old kind; of the new one, some only look like another.
+    "metric_name_validation_scheme": "legacy",
+}
+
 # What an aggregate carries only because of how it travelled: the scrape's job and instance, the child's replica.
 _DROP_LABELS_OF_THE_PATH = [{"action": "labeldrop", "regex": "job|instance|prometheus|prometheus_replica"}]
 
@@ -143,24 +155,18 @@ def _replace(labels: Mapping[str, str]) -> list[dict[str, object]]:
 
 def _provenance(edge: FederationEdge) -> list[dict[str, object]]:
     """With honor_labels a child could speak for another: the parent overwrites what it knows better."""
+    names = (branch for match in edge.matches for branch in Selector.parse(match).branches)
+    # A child need not serve what it is asked for; `up` and `scrape_*` would tell of the parent's own targets.
+    planned: dict[str, object] = {"action": "keep", "source_labels": ["__name__"], "regex": "|".join(names)}
     overwrite = _replace(edge.labels)
+    if not edge.asserts_cluster:
+        # A region speaks for several clusters, so `cluster` is confined, not overwritten; empty is the region's own.
+        known = "|".join(("", *edge.clusters))
+        return [planned, {"action": "keep", "source_labels": ["cluster"], "regex": known}, *overwrite]
     if isinstance(edge, DiscoveredEdge):
-        names = (branch for match in edge.matches for branch in Selector.parse(match).branches)
-        return [
-            # It need not serve what it is asked for.
-            {"action": "keep", "source_labels": ["__name__"], "regex": "|".join(names)},
-            {"action": "labeldrop", "regex": "cluster|datacenter|environment|level|region"},
-            *overwrite,
-        ]
-    if edge.asserts_cluster:
-        return overwrite
-    # A region speaks for several clusters, so `cluster` is confined, not overwritten; empty is the region's own.
-    confine: dict[str, object] = {
-        "action": "keep",
-        "source_labels": ["cluster"],
-        "regex": "|".join(("", *edge.clusters)),
-    }
-    return [*overwrite, confine]
+        return [planned, {"action": "labeldrop", "regex": "cluster|datacenter|environment|level|region"}, *overwrite]
+    # Without a region of its own, it must not count in another's.
+    return [planned, *([] if edge.region is not None else [{"action": "labeldrop", "regex": "region"}]), *overwrite]
 
 
 def annotated_pods_job() -> Job:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
 
-from fleet import gateway, versions
+from fleet import gateway, headers, pods, versions
 from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
 from fleet.keys import mounted, password_key, tls_keys, username_key
@@ -59,6 +59,7 @@ def merge(below: Mapping[str, object], above: Mapping[str, object]) -> Values:
 def chart_values(cluster: ClusterPlan, children: Sequence[Child] = (), receivers: Sequence[Receiver] = ()) -> Values:
     """Everything that the chart is told about `cluster`."""
     layers: list[Mapping[str, object]] = [
+        pods.restrictions(),
         _common(cluster),
         _exporters(cluster),
         {"prometheus": {"prometheusSpec": _prometheus_spec(cluster, children, receivers)}},
@@ -68,6 +69,14 @@ def chart_values(cluster: ClusterPlan, children: Sequence[Child] = (), receivers
     for layer in layers:
         values = merge(values, layer)
     return values
+
+
+def is_on(values: Values, part: str) -> bool:
+    """Whether the chart's `PART.enabled` is given and true; a part may lie in another, `a.b`."""
+    node: object = dict(values)
+    for key in (*part.split("."), "enabled"):
+        node = cast("Mapping[str, object]", node).get(key) if isinstance(node, Mapping) else None
+    return bool(node)
 
 
 def _common(cluster: ClusterPlan) -> Values:
@@ -131,6 +140,9 @@ def _exporters(cluster: ClusterPlan) -> Values:
 def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers: Sequence[Receiver]) -> Values:
     spec: Values = {
         **_size(cluster),
+        "automountServiceAccountToken": False,
+        "securityContext": pods.POD,
+        "web": headers.web(),
         "externalLabels": dict(cluster.external_labels),
         # The operator's own `prometheus` and `prometheus_replica` would travel up on every series.
         "prometheusExternalLabelNameClear": True,
@@ -167,11 +179,12 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         spec["remoteWrite"] = queues
     if cluster.receives_writes:
         spec["enableRemoteWriteReceiver"] = True
+    containers, volumes = [pods.prometheus_container()], [pods.token_volume()]
     if cluster.gateway is not None:
         certificate = gateway.certificate_secret(cluster.gateway.tls)
-        spec["containers"] = [gateway.container(cluster.chart.registry, certificate)]
-        spec["volumes"] = gateway.volumes(certificate)
-    return spec
+        containers.append(gateway.container(cluster.chart.registry, certificate))
+        volumes += gateway.volumes(certificate)
+    return {**spec, "containers": containers, "volumes": volumes}
 
 
 def _size(cluster: ClusterPlan) -> Values:
@@ -232,5 +245,7 @@ def _remote_write(receiver: Receiver) -> Values:
         "writeRelabelConfigs": [
             {"action": "keep", "sourceLabels": ["__name__"], "regex": "|".join(edge.keep)},
             *({"targetLabel": label, "replacement": value} for label, value in edge.labels.items()),
+            # An application's own label must not count in another's region.
+            *([] if edge.region is not None else [{"action": "labeldrop", "regex": "region"}]),
         ],
     }

@@ -7,6 +7,10 @@ CHART_SOURCE = "oci://ghcr.io/prometheus-community/charts/kube-prometheus-stack"
 # renovate: datasource=docker depName=docker.io/library/caddy
 CADDY_IMAGE = "docker.io/library/caddy:2.11.9"
 
+# Of the Pod Security Standards, as in the Kubernetes that they are tried on: what a newer one adds waits for a change
+# here. An API server that does not have it yet takes its own latest.
+POD_SECURITY = "v1.36"
+
 # Of the hook that updates the CRDs; the chart itself says `latest`.
 # renovate: datasource=docker depName=docker.io/library/busybox
 BUSYBOX = "1.37.0"

@@ -12,14 +12,23 @@ ROOT = Path(__file__).parent.parent
 WITHOUT_CLUSTERS = ("alertmanager", "amtool", "helm", "promtool")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Workers, which start after this, have what it puts on PATH."""
+    if session.config.getoption("numprocesses", None):
+        _put_on_path(toolchain.ensure(WITHOUT_CLUSTERS), toolchain.judges())
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """The tools that the chosen tests run are built once, and first on PATH."""
     if session.config.option.collectonly:
         return
     if any(item.get_closest_marker("cluster") for item in session.items):
-        folders = [toolchain.pulumi_bin(), toolchain.ensure(), toolchain.judges()]
-    else:
-        folders = [toolchain.ensure(WITHOUT_CLUSTERS), toolchain.judges()]
+        _put_on_path(toolchain.pulumi_bin(), toolchain.ensure(), toolchain.judges())
+    elif "PYTEST_XDIST_WORKER" not in os.environ:
+        _put_on_path(toolchain.ensure(WITHOUT_CLUSTERS), toolchain.judges())
+
+
+def _put_on_path(*folders: Path | None) -> None:
     os.environ["PATH"] = os.pathsep.join([*(str(folder) for folder in folders if folder), os.environ["PATH"]])
 
 

@@ -16,6 +16,7 @@ from fleet.compiler.intervals import interval_problems
 from fleet.compiler.keys import key_problems
 from fleet.compiler.matches import match_problems
 from fleet.compiler.network_policies import network_policy_problems, network_policy_warnings
+from fleet.compiler.pod_security import pod_security_problems
 from fleet.compiler.recording import rule_problems
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
@@ -54,7 +55,7 @@ def compile_page(
     clusters = {name: cluster_plan(page, topology, (*edges, *writes), name, found.get(name)) for name in page.clusters}
     plan = Plan(clusters, edges, writes, page.authority, page.dashboards, page.waves, warnings=(), stacks=stacks)
     _refuse_page(page, [*over_budget(page, plan.scraped)])
-    _refuse_page(page, [*network_policy_problems(page, clusters)])
+    _refuse_page(page, [*network_policy_problems(page, clusters), *pod_security_problems(clusters)])
     said = (*warnings(page, topology, plan.scraped), *network_policy_warnings(clusters))
     return replace(plan, warnings=said)
 

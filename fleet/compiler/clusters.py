@@ -79,6 +79,7 @@ def cluster_plan(
         alerting=page.alerting if cluster.tier is Tier.GLOBAL else None,
         discovery=discovery,
         network_policies=network_policies(page, name),
+        pod_security=cluster.pod_security,
         chart=page.chart,
         overlays=(page.values, cluster.values),
     )

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from fleet.errors import Problem, at
-from fleet.network_policies import UNCOVERED, host_ports, is_on
+from fleet.network_policies import UNCOVERED, host_ports
 from fleet.page import NetworkPolicies, Page
 from fleet.plan import ClusterPlan
-from fleet.values import chart_values
+from fleet.values import chart_values, is_on
 
 Path = tuple[str, ...]
 

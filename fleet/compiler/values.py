@@ -45,6 +45,7 @@ _DECIDED = {
     "prometheus.service.type": _PUBLISHED,
     "prometheus.ingress.enabled": _PUBLISHED,
     "prometheus.route.main.enabled": _PUBLISHED,
+    f"{_SPEC}.automountServiceAccountToken": "the gateway beside Prometheus would hold its token",
     f"{_SPEC}.hostNetwork": "no NetworkPolicy holds on a node's own network",
     f"{_SPEC}.routePrefix": "gateways and `fleet status` ask at /",
     f"{_SPEC}.shards": "each shard would hold, and send up, a part of the series",

@@ -384,6 +384,8 @@ class Cluster(Settings):
     network_policies: Switchable = Field(default=None, examples=[True])
     """As the fleet's; `false` switches them off."""
     tls: Tls | None = Field(default=None, examples=[{"mode": "existing", "secret": "gateway-certificate"}])
+    pod_security: Literal["baseline", "privileged"] | None = Field(default=None, examples=["baseline"])
+    """Pod Security Standard for other pods in its namespace; where absent, the strictest that its release meets."""
     values: dict[str, JsonValue] = {}
     """Chart values on top of everything else, for this cluster alone."""
 

@@ -5,7 +5,7 @@ import datetime as dt
 import functools
 import json
 import runpy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from fleet.adopt import import_file
 from fleet.plan import Plan
+from tests.leaks import SIGNATURE
 
 ROOT = Path(__file__).parents[2]
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -32,6 +33,8 @@ class Recorder(pulumi.runtime.Mocks):
     def __init__(self) -> None:
         self.resources: dict[str, pulumi.runtime.MockResourceArgs] = {}
         self.kinds: dict[str, dict[str, pulumi.runtime.MockResourceArgs]] = {}
+        self.urns: set[str] = set()
+        """Of all that was registered, components as well."""
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, object]]:
         if not args.typ.startswith("prometheus-fleet:"):
@@ -80,16 +83,23 @@ def certificate(name: str) -> str:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """Stack dev's page, with kubeconfigs that exist."""
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """Stack dev's, with kubeconfigs that exist."""
     page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
-    kubeconfigs = tmp_path / ".local" / "kubeconfigs"
+    folder = tmp_path_factory.mktemp("dev")
+    kubeconfigs = folder / ".local" / "kubeconfigs"
     kubeconfigs.mkdir(parents=True)
     for name in page["clusters"]:
         (kubeconfigs / f"{name}.yaml").write_text(f"kubeconfig of {name}")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FLEET_CHART", raising=False)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.delenv("FLEET_CHART", raising=False)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def program(page: dict[str, Any]) -> Recorder:
     return run_program(page)
 
 
@@ -115,6 +125,9 @@ def run_program(
 
     try:
         loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(run))
+        monitor = pulumi.runtime.settings.get_monitor()
+        assert isinstance(monitor, pulumi.runtime.mocks.MockMonitor)
+        recorder.urns = {*monitor.get_registered_resources()}
     finally:
         # A program that failed leaves the SDK with its error, and the loop with what still waits.
         waiting = asyncio.all_tasks(loop)
@@ -160,9 +173,24 @@ def test_no_secret_is_in_the_values_of_a_release(program: Recorder) -> None:
         assert "key of" not in text
 
 
+def test_a_secret_is_in_no_input_that_state_would_hold_in_clear(program: Recorder) -> None:
+    def in_clear(node: object) -> object:
+        """What is left without the values that are wrapped as secret."""
+        if isinstance(node, dict):
+            return None if SIGNATURE in node else {key: in_clear(value) for key, value in node.items()}
+        return [in_clear(item) for item in node] if isinstance(node, list) else node
+
+    text = json.dumps([in_clear(args.inputs) for args in program.resources.values()])
+    everything = json.dumps([args.inputs for args in program.resources.values()])
+    for secret in ("password of", "hash-of", "kubeconfig of"):
+        assert secret in everything
+        assert secret not in text
+
+
 @pytest.mark.parametrize("on", [True, False])
-def test_every_cluster_has_network_policies_unless_the_page_says_otherwise(program: Recorder, *, on: bool) -> None:
-    page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
+def test_every_cluster_has_network_policies_unless_the_page_says_otherwise(
+    page: dict[str, Any], program: Recorder, *, on: bool
+) -> None:
     recorder = program if on else run_program({**page, "networkPolicies": False})
     created = [args for args in recorder.resources.values() if args.typ.endswith(":NetworkPolicy")]
     denying = {name for name in recorder.resources if name.endswith("-policy-default-deny")}
@@ -205,21 +233,17 @@ def test_a_gateway_shows_a_certificate_of_its_own(program: Recorder) -> None:
         ]
 
 
-def page_of_dev(**keys: object) -> dict[str, object]:
-    page = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]["prometheus-fleet:fleet"]
-    return {**page, **keys}
-
-
-def test_in_the_second_generation_a_gateway_accepts_three_and_its_caller_uses_that_one(program: Recorder) -> None:
-    recorder = run_program(page_of_dev(keys={"edges": {"hub-federates-eu": {"generation": 2}}}))
+def test_in_the_second_generation_a_gateway_accepts_three_and_its_caller_uses_that_one(
+    program: Recorder, page: dict[str, Any]
+) -> None:
+    recorder = run_program({**page, "keys": {"edges": {"hub-federates-eu": {"generation": 2}}}})
     assert recorder.secret_data("eu-gateway-accounts")["auth"] == htpasswd("hub", "hub-federates-eu", (2, 1, 3))
     assert recorder.secret_data("hub-federation-credentials")["eu"] == "password of hub-federates-eu.2"
     assert recorder.secret_data("eu-federation-credentials") == program.secret_data("eu-federation-credentials")
 
 
-@pytest.mark.usefixtures("program")
-def test_a_certificate_is_of_one_edge_and_one_generation() -> None:
-    recorder = run_program(page_of_dev(keys={"auth": "mtls"}))
+def test_a_certificate_is_of_one_edge_and_one_generation(page: dict[str, Any]) -> None:
+    recorder = run_program({**page, "keys": {"auth": "mtls"}})
     assert recorder.passwords() == []
     assert recorder.secret_data("shop-1-remote-write-credentials") == {
         "hub.ca": certificate("authority-1"),
@@ -230,9 +254,8 @@ def test_a_certificate_is_of_one_edge_and_one_generation() -> None:
     assert request["uris"] == ["urn:prometheus-fleet:shop-1-writes-hub:1"]
 
 
-@pytest.mark.usefixtures("program")
-def test_while_an_authority_is_replaced_everybody_trusts_both_and_one_signs() -> None:
-    recorder = run_program(page_of_dev(authority={"trust": [1, 2], "issue": 2}, keys={"auth": "both"}))
+def test_while_an_authority_is_replaced_everybody_trusts_both_and_one_signs(page: dict[str, Any]) -> None:
+    recorder = run_program({**page, "authority": {"trust": [1, 2], "issue": 2}, "keys": {"auth": "both"}})
     both = certificate("authority-1") + certificate("authority-2")
     assert recorder.secret_data("eu-federation-credentials")["eu-1.ca"] == both
     signed = recorder.resources_of("tls:index/locallySignedCert:LocallySignedCert")
@@ -242,10 +265,9 @@ def test_while_an_authority_is_replaced_everybody_trusts_both_and_one_signs() ->
     assert len(policy["client_authentication"]["ca"]["trusted_ca_certs"]) == 2
 
 
-@pytest.mark.usefixtures("program")
-def test_a_certificate_of_cert_manager_is_asked_for_and_mounted() -> None:
+def test_a_certificate_of_cert_manager_is_asked_for_and_mounted(page: dict[str, Any]) -> None:
     tls = {"mode": "cert-manager", "issuer": {"name": "internal"}, "ca": certificate("internal")}
-    recorder = run_program(page_of_dev(tls=tls))
+    recorder = run_program({**page, "tls": tls})
     asked = recorder.named("eu-1-gateway-certificate").inputs["spec"]
     assert asked["dnsNames"] == ["eu-1.prometheus-fleet.internal"]
     assert asked["ipAddresses"] == ["172.30.1.2"]
@@ -283,19 +305,12 @@ def test_dashboards_lie_in_the_global_cluster_and_nowhere_else(program: Recorder
         assert f"{json.loads(text)['uid']}.json" == file
 
 
-@pytest.mark.usefixtures("program")
-def test_what_is_imported_is_what_the_program_registers(dev: Plan) -> None:
+def test_what_is_imported_is_what_the_program_registers(program: Recorder, dev: Plan) -> None:
     resources = import_file(dev, [*dev.clusters], "dev")["resources"]
     types = {resource["name"]: resource["type"] for resource in resources}
     # A mock's URN begins with the parent's type.
     above = {each["name"]: f"{types[each['parent']]}$" if "parent" in each else "" for each in resources}
     imported = {f"{above[name]}{type_}::{name}" for name, type_ in types.items()}
     assert len(imported) == 3 * len(dev.clusters)
-
-    monitor = pulumi.runtime.settings.get_monitor()
-    assert isinstance(monitor, pulumi.runtime.mocks.MockMonitor)
-    assert (
-        imported
-        - {urn.split("::", 2)[2].removeprefix("pulumi:pulumi:Stack$") for urn in monitor.get_registered_resources()}
-        == set()
-    )
+    registered = {urn.split("::", 2)[2].removeprefix("pulumi:pulumi:Stack$") for urn in program.urns}
+    assert imported - registered == set()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +50,30 @@ class SplitRecorder(Recorder):
         return [name for name, args in self.resources.items() if args.typ == REFERENCE]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(autouse=True, scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("split")
     for page in EXAMPLE.glob("Pulumi.*.yaml"):
-        (tmp_path / page.name).write_text(page.read_text())
-    (tmp_path / "kubeconfig").write_text("kubeconfig of all")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    monkeypatch.delenv("FLEET_CHART", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+        (folder / page.name).write_text(page.read_text())
+    (folder / "kubeconfig").write_text("kubeconfig of all")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KUBECONFIG", str(folder / "kubeconfig"))
+        patched.delenv("FLEET_CHART", raising=False)
+        patched.chdir(folder)
+        yield folder
 
 
-def up(stack: str, deployed: Mapping[str, Mapping[str, Any]], monkeypatch: pytest.MonkeyPatch) -> SplitRecorder:
+def up(stack: str, deployed: Mapping[str, Mapping[str, Any]]) -> SplitRecorder:
     recorder = SplitRecorder(deployed)
-    monkeypatch.setattr(pulumi, "export", recorder.export)
-    page = yaml.safe_load(Path(f"Pulumi.{stack}.yaml").read_text())["config"]["prometheus-fleet:fleet"]
-    run_program(page, stack=stack, recorder=recorder)
+    run(stack, recorder)
     return recorder
+
+
+def run(stack: str, recorder: SplitRecorder) -> None:
+    page = yaml.safe_load(Path(f"Pulumi.{stack}.yaml").read_text())["config"]["prometheus-fleet:fleet"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pulumi, "export", recorder.export)
+        run_program(page, stack=stack, recorder=recorder)
 
 
 def resolved(recorder: SplitRecorder) -> dict[str, Any]:
@@ -83,19 +90,19 @@ def is_secret(output: pulumi.Output[Any]) -> bool:
     return asyncio.run(answer())
 
 
-@pytest.fixture
-def regions(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, SplitRecorder]:
-    return {stack: up(stack, {}, monkeypatch) for stack in ("eu", "us")}
+@pytest.fixture(scope="module")
+def regions() -> Mapping[str, SplitRecorder]:
+    return {stack: up(stack, {}) for stack in ("eu", "us")}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def deployed(regions: Mapping[str, SplitRecorder]) -> Mapping[str, dict[str, Any]]:
     return {stack: resolved(recorder) for stack, recorder in regions.items()}
 
 
-@pytest.fixture
-def top(deployed: Mapping[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> SplitRecorder:
-    return up("global", deployed, monkeypatch)
+@pytest.fixture(scope="module")
+def top(deployed: Mapping[str, dict[str, Any]]) -> SplitRecorder:
+    return up("global", deployed)
 
 
 def test_each_stack_deploys_its_own_clusters_alone(regions: Mapping[str, SplitRecorder], top: SplitRecorder) -> None:
@@ -198,13 +205,11 @@ def test_an_output_of_the_fleet_names_what_its_own_prometheus_can_answer_for(
 
 
 def test_a_stack_that_is_not_there_is_named_before_anything_is_made(
-    deployed: Mapping[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    deployed: Mapping[str, dict[str, Any]],
 ) -> None:
     recorder = SplitRecorder({"eu": deployed["eu"]})
-    page = yaml.safe_load(Path("Pulumi.global.yaml").read_text())["config"]["prometheus-fleet:fleet"]
-    monkeypatch.setattr(pulumi, "export", recorder.export)
     with pytest.raises(pulumi.RunError) as refusal:
-        run_program(page, stack="global", recorder=recorder)
+        run("global", recorder)
     said = str(refusal.value).splitlines()
     assert said[0].startswith("stack us cannot be read: ")
     assert "unknown stack organization/prometheus-fleet/us" in said[0]
@@ -222,25 +227,20 @@ def test_a_stack_that_is_not_there_is_named_before_anything_is_made(
     ],
 )
 def test_a_stack_that_lacks_an_edge_is_named_with_what_is_missing(
-    deployed: Mapping[str, dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
-    outputs: dict[str, Any],
-    missing: str,
+    deployed: Mapping[str, dict[str, Any]], outputs: dict[str, Any], missing: str
 ) -> None:
     with pytest.raises(pulumi.RunError) as refusal:
-        up("global", {"eu": deployed["eu"], "us": outputs}, monkeypatch)
+        up("global", {"eu": deployed["eu"], "us": outputs})
     assert str(refusal.value).splitlines() == [
         f"stack us has no output {missing}, which joins us to hub",
         "Stacks below are deployed before the one above: `pulumi up --stack us` first.",
     ]
 
 
-def test_a_secret_that_cannot_be_decrypted_is_no_password(
-    deployed: Mapping[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_secret_that_cannot_be_decrypted_is_no_password(deployed: Mapping[str, dict[str, Any]]) -> None:
     elided = {**deployed["us"], "credentials": {"hub-federates-us": {"password": {}}}}
     with pytest.raises(pulumi.RunError) as refusal:
-        up("global", {**deployed, "us": elided}, monkeypatch)
+        up("global", {**deployed, "us": elided})
     assert str(refusal.value).splitlines() == [
         "stack us's output credentials.hub-federates-us.password cannot be decrypted here",
         "Stacks of one fleet have the same passphrase, or secrets providers that all of them may use.",

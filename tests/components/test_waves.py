@@ -27,11 +27,17 @@ class Clusters:
 
     async def until_healthy(self, look: Callable[[], Awaitable[object]], _waves: Waves, _say: Say) -> None:
         observer: Observer = look.__self__
-        # Whatever does not wait is registered meanwhile.
-        await asyncio.sleep(0.2)
+        await self._until_nothing_more_comes()
         self.asked[observer.cluster.name] = {name.removesuffix("-release") for name in self.recorder.releases()}
         if observer.cluster.name == self.unhealthy:
             raise Unhealthy("0 of 1 replicas available")
+
+    async def _until_nothing_more_comes(self) -> None:
+        """Whatever does not wait is registered meanwhile, however busy the machine is."""
+        registered = -1
+        while registered < len(self.recorder.resources):
+            registered = len(self.recorder.resources)
+            await asyncio.sleep(0.2)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The ways up that stack dev does not have: remote write of leaves, two parents, a route, another destination."""
 
 import json
-from pathlib import Path
 
 import pytest
 from test_program import Recorder, certificate, htpasswd, run_program
@@ -9,11 +8,10 @@ from test_program import Recorder, certificate, htpasswd, run_program
 GATEWAY = {"type": "HTTPRoute", "parentRef": {"name": "public", "namespace": "gateways"}}
 
 
-@pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    (tmp_path / "kubeconfig").write_text("kubeconfig of all")
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    monkeypatch.delenv("FLEET_CHART", raising=False)
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+    kubeconfig = tmp_path_factory.mktemp("ways-up") / "kubeconfig"
+    kubeconfig.write_text("kubeconfig of all")
     leaf = {"tier": "leaf", "region": "eu"}
     clusters = {
         "hub": {"tier": "global", "discover": {"team-a": {"namespace": "a"}, "team-b": {"namespace": "b"}}},
@@ -28,7 +26,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
         for name, each in clusters.items()
     }
     archive = {"url": "https://archive.example.com", "senders": ["hub"], "bearer": {"secret": "archive"}}
-    return run_program({"gateway": GATEWAY, "destinations": {"archive": archive}, "clusters": located})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KUBECONFIG", str(kubeconfig))
+        patched.delenv("FLEET_CHART", raising=False)
+        return run_program({"gateway": GATEWAY, "destinations": {"archive": archive}, "clusters": located})
 
 
 def spec(program: Recorder, cluster: str) -> dict[str, object]:
@@ -72,7 +73,12 @@ def test_each_of_two_parents_has_its_own_account_and_job(program: Recorder) -> N
 
 def test_routes_are_created_where_the_gateways_are_reached_by_them(program: Recorder) -> None:
     routes = [name for name, args in program.resources.items() if args.typ.endswith(":HTTPRoute")]
-    assert sorted(routes) == ["both-gateway-httproute", "eu-gateway-httproute", "hub-gateway-httproute", "two-gateway-httproute"]
+    assert sorted(routes) == [
+        "both-gateway-httproute",
+        "eu-gateway-httproute",
+        "hub-gateway-httproute",
+        "two-gateway-httproute",
+    ]
 
 
 def test_a_clusters_own_gateway_begins_tls_anew_towards_the_fleets(program: Recorder) -> None:

@@ -4,9 +4,12 @@ import base64
 import itertools
 import json
 import re
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +20,7 @@ import httpx
 import pytest
 import yaml
 from kubectl import (
+    ALERTMANAGER,
     PROMETHEUS,
     alerts,
     api,
@@ -39,6 +43,7 @@ from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.rules import cluster_rules, region_rules
 from fleet.topology import mermaid
+from tests.leaks import leaked, private_parts, secrets_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600), pytest.mark.usefixtures("fleet")]
 
@@ -211,6 +216,74 @@ def test_a_prometheus_is_ready_with_its_gateway() -> None:
         assert all(status["ready"] for status in containers.values())
 
 
+def containers_of(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+
+
+def test_every_container_is_locked_whoever_made_its_pod(dev: Plan) -> None:
+    locked = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    for name in dev.clusters:
+        pods = objects(name, "pods", "--namespace=monitoring")
+        assert pods
+        for pod in pods:
+            for container in containers_of(pod):
+                given = {**pod["spec"]["securityContext"], **container["securityContext"]}
+                found = {key: given.get(key) for key in locked}
+                added = {"add": ["NET_BIND_SERVICE"]} if container["name"] == "gateway" else {}
+                expected = {**locked, "capabilities": {**locked["capabilities"], **added}}
+                assert found == expected, f"{name}: {pod['metadata']['name']} {container['name']}"
+
+
+def test_only_who_asks_the_api_server_holds_a_token(dev: Plan) -> None:
+    for name, cluster in dev.clusters.items():
+        holders = {
+            container["name"]
+            for pod in objects(name, "pods", "--namespace=monitoring")
+            for container in containers_of(pod)
+            if any("serviceaccount" in mount["mountPath"] for mount in container.get("volumeMounts", []))
+        }
+        exporter = {"kube-state-metrics"} if cluster.tier is Tier.LEAF else set[str]()
+        assert holders == {"prometheus", "kube-prometheus-stack", *exporter}, name
+
+
+def test_a_namespace_refuses_pods_that_its_tier_has_no_need_of(dev: Plan) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "intruder", "namespace": "monitoring"}}
+    pod |= {"spec": {"hostPID": True, "containers": [{"name": "intruder", "image": "intruder"}]}}
+    for name, cluster in dev.clusters.items():
+        command = ["kubectl", "--context", name, "create", "--dry-run=server", "--filename=-"]
+        done = subprocess.run(command, input=json.dumps(pod), capture_output=True, text=True, check=False)
+        # node-exporter shares its node's processes.
+        if cluster.tier is Tier.LEAF:
+            assert done.returncode == 0, done.stderr
+        else:
+            assert 'violates PodSecurity "restricted:' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cluster", "path"), [("eu-1", PROMETHEUS), ("hub", PROMETHEUS), ("shop-1", PROMETHEUS), ("hub", ALERTMANAGER)]
+)
+def test_browsers_are_told_to_trust_no_other_page(cluster: str, path: str) -> None:
+    with subprocess.Popen(
+        ["kubectl", "--context", cluster, "proxy", "--port=0"], stdout=subprocess.PIPE, text=True
+    ) as proxy:
+        try:
+            assert proxy.stdout is not None
+            address = proxy.stdout.readline().split()[-1]
+            answer = httpx.get(f"http://{address}{path}/status")
+        finally:
+            proxy.terminate()
+    told = {name: answer.headers.get(name) for name in ("X-Frame-Options", "X-Content-Type-Options")}
+    assert told == {"X-Frame-Options": "deny", "X-Content-Type-Options": "nosniff"}
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    assert "Strict-Transport-Security" not in answer.headers
+
+
 def test_external_labels_say_what_each_tier_may_claim(dev: Plan) -> None:
     for cluster in GATEWAYS:
         config = api(cluster, "status/config")["yaml"]
@@ -265,25 +338,80 @@ def is_made_by_others(found: dict[str, Any]) -> bool:
     )
 
 
-def test_no_secret_is_where_others_can_read_it(fleet: Fleet) -> None:
-    stack = json.loads(fleet.run("pulumi", "stack", "export", "--show-secrets", "--stack=dev").stdout)
-    secrets = {
-        resource["outputs"][key]["plaintext"].strip('"')
-        for resource in stack["deployment"]["resources"]
-        if resource["type"].startswith("random:")
-        for key in ("result", "bcryptHash")
-    }
-    assert len(secrets) == 8
+@pytest.fixture(scope="module")
+def secrets(fleet: Fleet) -> set[str]:
+    """Everything that nobody may read, as the decrypted state has it."""
+    return secrets_of(json.loads(fleet.run("pulumi", "stack", "export", "--show-secrets", "--stack=dev").stdout))
+
+
+def test_whatever_the_clusters_keep_secret_is_looked_for(secrets: set[str], dev: Plan) -> None:
+    for name in dev.clusters:
+        for secret in objects(name, "secrets", "--namespace=monitoring", f"--selector={PART_OF}={PROJECT}"):
+            if is_made_by_others(secret) or secret["metadata"]["name"].endswith("-scrape-confg"):
+                continue
+            for key, value in secret["data"].items():
+                private = [*private_parts(base64.b64decode(value).decode())]
+                missing = [part[:4] for part in private if part not in secrets]
+                assert missing == [], f"{name}: {secret['metadata']['name']} {key}"
+    assert len(secrets) >= 2 * len(dev.edges)
+
+
+def test_no_secret_is_in_state_outputs_or_renderings(fleet: Fleet, secrets: set[str], tmp_path: Path) -> None:
     plain = fleet.run("pulumi", "stack", "export", "--stack=dev").stdout
+    assert '"ciphertext"' in plain
+    assert leaked(secrets, plain) == []
     outputs = fleet.run("pulumi", "stack", "output", "--json", "--stack=dev").stdout
-    values = "".join(
-        fleet.run(
-            "helm", "get", "all", "kube-prometheus-stack", "--namespace=monitoring", f"--kube-context={name}"
-        ).stdout
-        for name in (*GATEWAYS, "shop-1")
-    )
-    assert "federate-eu-1" in values
-    assert not [secret[:4] for secret in secrets if secret in plain + outputs + values]
+    assert '"federation"' in outputs
+    assert leaked(secrets, outputs) == []
+    assert fleet.run("python", "-m", "fleet", "render", "--stack=dev", f"--out={tmp_path}").returncode == 0
+    rendered = {path: path.read_text() for path in tmp_path.rglob("*.yaml")}
+    assert rendered
+    assert {path.name: found for path, text in rendered.items() if (found := leaked(secrets, text))} == {}
+
+
+@pytest.mark.parametrize("cluster", [*GATEWAYS, "shop-1"])
+def test_no_secret_is_in_a_release_or_an_event(fleet: Fleet, secrets: set[str], cluster: str) -> None:
+    release = ("kube-prometheus-stack", "--namespace=monitoring", f"--kube-context={cluster}")
+    # Values, manifest, hooks and notes.
+    everything = fleet.run("helm", "get", "all", *release).stdout
+    for part in ("COMPUTED VALUES:", "MANIFEST:", "automountServiceAccountToken"):
+        assert part in everything
+    assert leaked(secrets, everything) == []
+    events = kubectl(cluster, "get", "events", "--all-namespaces", "--output=json")
+    assert json.loads(events)["items"]
+    assert leaked(secrets, events) == []
+
+
+def test_no_secret_is_in_what_pulumi_and_its_policies_say_or_in_the_arguments_of_a_process(
+    fleet: Fleet, secrets: set[str]
+) -> None:
+    command = ("pulumi", "preview", "--diff", "--show-sames", "--policy-pack=policies", "--stack=dev")
+    seen: set[str] = set()
+    with ThreadPoolExecutor() as pool:
+        preview = pool.submit(fleet.run, *command)
+        while not preview.done():
+            seen |= command_lines()
+            wait([preview], timeout=0.1)
+    done = preview.result()
+    assert done.returncode == 0, done.stderr
+    assert "kubernetes:helm.sh/v3:Release" in done.stdout
+    assert "prometheus-fleet" in done.stdout
+    said = fleet.first_run + done.stdout + done.stderr
+    assert leaked(secrets, said) == []
+    # Of the clusters, of their pods, and of pulumi with its plugins.
+    for program in ("kube-apiserver", "--web.config.file=", "pulumi-language-python"):
+        assert any(program in line for line in seen), program
+    assert leaked(secrets, "\n".join(seen)) == []
+
+
+def command_lines() -> set[str]:
+    """Of every process of this machine."""
+    found: set[str] = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        # A process may end meanwhile.
+        with suppress(OSError):
+            found.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return found
 
 
 def test_the_stacks_page_refers_to_outputs_that_are_there(fleet: Fleet) -> None:

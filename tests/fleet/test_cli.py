@@ -1,9 +1,9 @@
 """`python -m fleet` as a user runs it."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -188,13 +188,18 @@ def test_hundreds_of_clusters_are_checked_at_once(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.large.yaml").write_text(yaml.safe_dump(large_page()))
     seconds: list[float] = []
     for _ in range(3):
-        started = time.monotonic()
+        before = processor_seconds_of_children()
         done = run("check", "--stack", "large", cwd=tmp_path)
-        seconds.append(time.monotonic() - started)
+        seconds.append(processor_seconds_of_children() - before)
         assert done.returncode == 0, done.stderr
         assert f"{LARGE} clusters" in done.stdout
-    # The best of three: what else runs on the machine only adds.
+    # The best of three, and no wall clock: what else runs on the machine only adds.
     assert min(seconds) <= 2
+
+
+def processor_seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize(

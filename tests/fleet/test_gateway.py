@@ -1,28 +1,99 @@
-"""What the gateway would let in; what it does let in is tested on the local fleet."""
+"""What the gateway's configuration says; what it does is tried on a real Caddy in tests/local/test_gateway.py."""
 
-from fleet.gateway import Account, caddy_config
-from fleet.plan import Plan
+import base64
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.compiler import compile_page
+from fleet.gateway import Caller, Tls, caddy_config, facts, match_query
+from fleet.page import read_stack
+from fleet.plan import Auth, Key, Plan
+from fleet.scrape import federation_job
+
+ROOT = Path(__file__).parents[2]
 
 
-def routes(dev: Plan, cluster: str) -> list[dict[str, object]]:
-    config = caddy_config([Account(edge, f"hash of {edge.caller}") for edge in dev.calls_to(cluster)])
-    return config["apps"]["http"]["servers"]["gateway"]["routes"]
+def callers(dev: Plan, cluster: str, auth: Auth = "basic") -> list[Caller]:
+    edges = [replace(edge, key=Key(auth, 2)) for edge in dev.calls_to(cluster)]
+    return [Caller(edge, {each: f"$hash of {edge.id} {each}" for each in edge.key.accepted}) for edge in edges]
 
 
-def test_each_tier_opens_what_is_planned_and_nothing_else(dev: Plan) -> None:
-    opened = {name: [route.get("match") for route in routes(dev, name)] for name in ("eu-1", "eu", "hub")}
-    assert opened == {
-        "eu-1": [[{"path": ["/federate"], "method": ["GET"]}], None],
-        "eu": [[{"path": ["/federate"], "method": ["GET"]}], None],
-        "hub": [[{"path": ["/api/v1/write"], "method": ["POST"]}], None],
+def test_a_query_is_written_as_go_writes_it() -> None:
+    matches = ['{__name__=~"cluster:.*"}', "a~b-c_d.e+f g/h\\é"]
+    # url.Values{"match[]": matches}.Encode()
+    assert match_query(matches) == (
+        "match%5B%5D=%7B__name__%3D~%22cluster%3A.%2A%22%7D&match%5B%5D=a~b-c_d.e%2Bf+g%2Fh%5C%C3%A9"
+    )
+
+
+def test_what_a_parent_is_planned_to_ask_is_what_its_job_asks(dev: Plan) -> None:
+    for edge in dev.federation:
+        assert federation_job(edge, "address")["params"] == {"match[]": list(edge.matches)}
+
+
+@given(user=st.from_regex(r"[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?", fullmatch=True), password=st.text(max_size=18))
+def test_a_users_header_is_known_whatever_the_password(dev_plan: Plan, user: str, password: str) -> None:
+    pattern = pattern_of(dev_plan, user)
+    shown = base64.b64encode(f"{user}:{password}".encode()).decode()
+    assert re.search(pattern, f"Basic {shown}")
+
+
+@given(
+    user=st.from_regex(r"[a-z0-9]{1,6}", fullmatch=True),
+    other=st.from_regex(r"[a-z0-9:]{0,7}", fullmatch=True),
+    password=st.text(max_size=8),
+)
+def test_another_users_header_is_not(dev_plan: Plan, user: str, other: str, password: str) -> None:
+    shown = base64.b64encode(f"{other}:{password}".encode()).decode()
+    is_same = f"{other}:{password}".startswith(f"{user}:")
+    assert bool(re.search(pattern_of(dev_plan, user), f"Basic {shown}")) is is_same
+
+
+@pytest.fixture(scope="module")
+def dev_plan() -> Plan:
+    return compile_page(read_stack("dev", ROOT, {}))
+
+
+def pattern_of(plan: Plan, user: str) -> str:
+    edge = replace(plan.federation[0], parent=user)
+    text = json.dumps(caddy_config([Caller(edge, {1: "$x"})], None))
+    (found,) = re.findall(r'"\{http.request.header.Authorization\}": \{"pattern": ("[^"]*")', text)
+    return json.loads(found)
+
+
+@pytest.mark.parametrize(
+    ("auths", "mode"),
+    [
+        (["basic", "basic"], None),
+        (["basic", "mtls"], "verify_if_given"),
+        (["basic", "both"], "verify_if_given"),
+        (["both", "mtls"], "require_and_verify"),
+    ],
+)
+def test_a_certificate_is_asked_for_where_one_is_needed(dev: Plan, auths: list[Auth], mode: str | None) -> None:
+    known = [caller for auth in auths for caller in callers(dev, "eu-1", auth)]
+    (policy,) = caddy_config(known, Tls([], []))["apps"]["http"]["servers"]["gateway"]["tls_connection_policies"]
+    assert policy.get("client_authentication", {}).get("mode") == mode
+
+
+def test_nothing_but_the_gateway_itself_listens_beyond_loopback(dev: Plan) -> None:
+    servers = caddy_config(callers(dev, "hub"), Tls([], []))["apps"]["http"]["servers"]
+    assert {name: server["listen"] for name, server in servers.items()} == {
+        "gateway": [":9443"],
+        "facts": ["127.0.0.1:9444"],
     }
 
 
-def test_whatever_is_left_is_not_found(dev: Plan) -> None:
-    assert routes(dev, "hub")[-1] == {"handle": [{"handler": "static_response", "status_code": 404}]}
+def test_the_facts_hold_no_secret(dev: Plan) -> None:
+    assert "$hash" not in facts(callers(dev, "hub"), Tls([], []))
 
 
-def test_the_account_of_a_caller_opens_its_own_edge_alone(dev: Plan) -> None:
-    authentication, proxy = routes(dev, "eu-1")[0]["handle"]
-    assert authentication["providers"]["http_basic"]["accounts"] == [{"username": "eu", "password": "hash of eu"}]
-    assert proxy["headers"]["request"]["delete"] == ["Authorization"]
+def test_the_same_plan_gives_the_same_bytes(dev: Plan) -> None:
+    first, second = (json.dumps(caddy_config(callers(dev, "hub"), None)) for _ in range(2))
+    assert first == second, "or every run would change the Secret"

@@ -284,6 +284,21 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "values.prometheus.prometheusSpec.containers",
         "is not the page's to set: the gateway stands there",
     ),
+    "a token for the gateway": (
+        spec(automountServiceAccountToken=True),
+        "values.prometheus.prometheusSpec.automountServiceAccountToken",
+        "is not the page's to set: the gateway beside Prometheus would hold its token",
+    ),
+    "pod security that its release would not pass": (
+        clusters(eu_1={"podSecurity": "baseline"}),
+        "clusters.eu-1.podSecurity",
+        "its release needs privileged, and baseline would refuse its pods",
+    ),
+    "pod security that is there anyway": (
+        clusters(eu_1={"podSecurity": "privileged"}),
+        "clusters.eu-1.podSecurity",
+        "has no effect: its release already needs privileged",
+    ),
     "an edge over its budget": (
         {"tiers": {"leaf": {"budget": 100}}},
         "tiers.leaf.budget",

@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import yaml
 from fleet_policies.honor_labels import violations
 
 from fleet.compiler import compile_page
-from fleet.page import read_page
-from fleet.plan import Plan
+from fleet.page import ExtraMatch, read_page
+from fleet.plan import FederationEdge, Plan
+from fleet.promql import Selector
 from fleet.render import rendered_values
 from fleet.scrape import Job, federation_job
 
@@ -22,6 +24,7 @@ def test_a_federation_job_trusts_the_child_for_values_and_not_for_its_name(dev: 
     assert leaf["track_timestamps_staleness"] is True
     assert leaf["params"] == {"match[]": ['{__name__=~"cluster:.*"}']}
     assert leaf["metric_relabel_configs"] == [
+        {"action": "keep", "source_labels": ["__name__"], "regex": "cluster:.*"},
         {"action": "replace", "target_label": "cluster", "replacement": "eu-1"},
         {"action": "replace", "target_label": "region", "replacement": "eu"},
         {"action": "labeldrop", "regex": "job|instance|prometheus|prometheus_replica"},
@@ -31,10 +34,64 @@ def test_a_federation_job_trusts_the_child_for_values_and_not_for_its_name(dev: 
 def test_the_parent_of_a_region_confines_clusters_without_merging_them(dev: Plan) -> None:
     region = federation_job(dev.federations_of("eu")[0], "a:1")
     assert region["metric_relabel_configs"] == [
-        {"action": "replace", "target_label": "region", "replacement": "eu"},
+        {"action": "keep", "source_labels": ["__name__"], "regex": "region:.*"},
         {"action": "keep", "source_labels": ["cluster"], "regex": "|eu-1|eu-2"},
+        {"action": "replace", "target_label": "region", "replacement": "eu"},
         {"action": "labeldrop", "regex": "job|instance|prometheus|prometheus_replica"},
     ]
+
+
+def test_a_leaf_without_a_region_counts_in_nobodys() -> None:
+    clusters = {"hub": {"tier": "global", "context": "hub"}, "lone": {"tier": "leaf", "context": "lone"}}
+    plan = compile_page(read_page({"clusters": clusters}, {}))
+    (edge,) = plan.federation
+    assert {"action": "labeldrop", "regex": "region"} in relabelling(federation_job(edge, "a:1"))
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        '{__name__=~"kube_pod_info|kube_pod_owner"}',
+        '{__name__=~"(kube_pod_info|kube_pod_owner)",namespace=~"shop|ware"}',
+        'kube_pod_info{namespace!="kube-system"}',
+        '{__name__=~"cluster:node_(memory|cpu):.*"}',
+        '{__name__=~"kube_pod_.*",__name__!~".*_owner"}',
+    ],
+)
+def test_what_a_planned_childs_selectors_match_survives_and_its_own_up_does_not(match: str) -> None:
+    names = [
+        *("kube_pod_info", "kube_pod_owner", "cluster:node_memory:ratio", "cluster:node_cpu:sum", "up"),
+        *(
+            "scrape_samples_scraped",
+            "scrape_duration_seconds",
+            "ALERTS",
+            "kube_node_info",
+            "xcluster:a:sum",
+            "region:a",
+        ),
+    ]
+    edge = edge_with(match)
+    asked = {name for each in edge.matches for name in Selector.parse(each).selected(names)}
+    keep = relabelling(federation_job(edge, "a:1"))[0]
+    kept = {name for name in names if re.fullmatch(str(keep["regex"]), name)}
+    assert asked <= kept
+    assert (
+        kept & {"up", "scrape_samples_scraped", "scrape_duration_seconds", "ALERTS", "kube_node_info", "region:a"}
+        == set()
+    )
+
+
+def edge_with(match: str) -> FederationEdge:
+    """As the compiler makes it, whatever the match."""
+    page = {"hub": {"tier": "global", "context": "hub"}, "lone": {"tier": "leaf", "context": "lone"}}
+    (edge,) = compile_page(read_page({"clusters": page}, {})).federation
+    return replace(edge, extra=(ExtraMatch(match=match, reason="r", series=1),))
+
+
+def relabelling(job: Job) -> list[dict[str, object]]:
+    configs = job["metric_relabel_configs"]
+    assert isinstance(configs, list)
+    return configs
 
 
 def test_the_password_is_read_from_the_childs_own_key(dev: Plan) -> None:

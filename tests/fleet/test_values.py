@@ -42,10 +42,13 @@ def test_the_page_has_the_last_word() -> None:
 def test_an_edge_forces_its_name_and_sends_only_what_is_kept(dev: Plan) -> None:
     spec = rendered_values(dev, dev.clusters["shop-1"])["prometheus"]["prometheusSpec"]
     (write,) = spec["remoteWrite"]
-    keep, force = write["writeRelabelConfigs"]
+    keep, *forced = write["writeRelabelConfigs"]
     assert keep["action"] == "keep"
     assert "http_requests_total" in keep["regex"].split("|")
-    assert force == {"targetLabel": "cluster", "replacement": "shop-1"}
+    assert forced == [
+        {"targetLabel": "cluster", "replacement": "shop-1"},
+        {"action": "labeldrop", "regex": "region"},
+    ]
 
 
 def test_no_operator_label_travels_up(dev: Plan) -> None:
@@ -104,7 +107,7 @@ def test_a_mirror_serves_every_image_the_gateways_too() -> None:
     plan = compile_page(read_page({**page, "clusters": clusters}, {}))
     values = rendered_values(plan, plan.clusters["eu-1"])
     assert values["global"] == {"imageRegistry": "mirror.example.com/hub"}
-    (gateway,) = values["prometheus"]["prometheusSpec"]["containers"]
+    _, gateway = values["prometheus"]["prometheusSpec"]["containers"]
     assert gateway["image"].startswith("mirror.example.com/hub/library/caddy:")
 
 
@@ -134,7 +137,7 @@ def test_a_destination_is_written_to_with_a_secret_that_is_named_only(
 
 def test_a_leaf_that_writes_has_no_gateway_and_forces_its_name() -> None:
     spec = spec_of({"up": "remote_write", "region": "eu"})
-    assert "containers" not in spec
+    assert [container["name"] for container in spec["containers"]] == ["prometheus"]
     (write,) = spec["remoteWrite"]
     keep, *forced = write["writeRelabelConfigs"]
     assert all(name.startswith("cluster:") for name in keep["regex"].split("|"))

@@ -19,8 +19,8 @@ import bcrypt
 from certificates import DAY, Authority
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.exceptions import ProtocolError
 from h2.events import ResponseReceived, StreamReset
+from h2.exceptions import ProtocolError
 from isolation import own_network
 from running_gateway import Program, gateway, prometheus
 
@@ -129,7 +129,11 @@ class Attempt:
 
 REFUSED = "no connection"
 
-_WRITE = {"target": "/api/v1/write", "method": "POST", "user": "shop-1", "password": password("shop-1", GENERATION)}
+_US = {"user": "us", "password": password("us", GENERATION)}
+_CAREFUL = {"user": "careful", "password": password("careful", GENERATION)}
+_SHOP = {"user": "shop-1", "password": password("shop-1", GENERATION)}
+_WRITE = {"target": "/api/v1/write", "method": "POST", **_SHOP}
+_LARGE = str(WRITE_LIMIT + 1)
 ATTEMPTS = [
     # Who
     Attempt("the planned scrape", "200"),
@@ -144,7 +148,7 @@ ATTEMPTS = [
     Attempt("a password with more behind it", "401", password=password("eu", GENERATION) + "x"),
     Attempt("a password of 4,000 bytes", "401", password="x" * 4000),
     Attempt("another edge's password", "401", password=password("us", GENERATION)),
-    Attempt("another edge's user and password", "403", user="us", password=password("us", GENERATION)),
+    Attempt("another edge's user and password", "403", **_US),
     Attempt("the password of the next generation", "200", password=password("eu", GENERATION + 1)),
     Attempt("the password of the previous generation", "200", password=password("eu", GENERATION - 1)),
     Attempt("a password dropped two generations ago", "401", password=password("eu", GENERATION - 2)),
@@ -155,19 +159,35 @@ ATTEMPTS = [
     Attempt("the previous generation's certificate", "200", user=None, certificate="certified, previous"),
     Attempt("a certificate dropped two generations ago", "401", user=None, certificate="certified, dropped"),
     Attempt("an expired certificate", REFUSED, user=None, certificate="certified, expired"),
-    Attempt("a certificate of another authority of the same name", REFUSED, user=None, certificate="certified, of a stranger"),
+    Attempt(
+        "a certificate of another authority of the same name",
+        REFUSED,
+        user=None,
+        certificate="certified, of a stranger",
+    ),
     Attempt("a certificate of another cluster's edge", "401", user=None, certificate="of another cluster"),
     Attempt("a certificate of the fleet without an edge", "401", user=None, certificate="without a name"),
     Attempt("a planned name as the second of a certificate", "401", user=None, certificate="of two names"),
     Attempt("a gateway's own certificate", "401", user=None, certificate="of a gateway"),
-    Attempt("password and certificate where both are needed", "200", user="careful", password=password("careful", GENERATION), certificate="careful"),
-    Attempt("a password without the certificate where both are needed", "401", user="careful", password=password("careful", GENERATION)),
+    Attempt("password and certificate where both are needed", "200", certificate="careful", **_CAREFUL),
+    Attempt("a password without the certificate where both are needed", "401", **_CAREFUL),
     Attempt("a certificate without the password where both are needed", "401", user=None, certificate="careful"),
-    Attempt("a password with another cluster's certificate where both are needed", "401", user="careful", password=password("careful", GENERATION), certificate="of another cluster"),
+    Attempt(
+        "a password with another cluster's certificate where both are needed",
+        "401",
+        certificate="of another cluster",
+        **_CAREFUL,
+    ),
     Attempt("a user's name without a password where a certificate is needed", "401", user="certified", password=""),
     Attempt("no certificate where everybody needs one", REFUSED, user=None, gateway=ALL),
-    Attempt("a password alone where everybody needs a certificate", REFUSED, user="careful", password=password("careful", GENERATION), gateway=ALL),
-    Attempt("an expired certificate where everybody needs one", REFUSED, user=None, certificate="certified, expired", gateway=ALL),
+    Attempt("a password alone where everybody needs a certificate", REFUSED, gateway=ALL, **_CAREFUL),
+    Attempt(
+        "an expired certificate where everybody needs one",
+        REFUSED,
+        user=None,
+        certificate="certified, expired",
+        gateway=ALL,
+    ),
     Attempt("a planned certificate where everybody needs one", "200", user=None, certificate="certified", gateway=ALL),
     Attempt("plain HTTP to the TLS port", "400", newest_tls=None),
     Attempt("TLS 1.2", "200", newest_tls=ssl.TLSVersion.TLSv1_2),
@@ -182,7 +202,7 @@ ATTEMPTS = [
     Attempt("an extra selector behind a semicolon", "403", target=f"{PLANNED};match%5B%5D=up"),
     Attempt("an extra selector over HTTP/2", "403", target=f"{PLANNED}&match%5B%5D=up", http2=True),
     Attempt("another selector", "403", target="/federate?match%5B%5D=up"),
-    Attempt("a selector of another edge's plan", "403", user="us", password=password("us", GENERATION), target=f"/federate?{SECOND}"),
+    Attempt("a selector of another edge's plan", "403", target=f"/federate?{SECOND}", **_US),
     Attempt("no selector", "403", target="/federate"),
     Attempt("a planned query in other escapes", "403", target=PLANNED.replace("match", "%6Datch")),
     Attempt("a planned query with a fragment", "403", target=f"{PLANNED}#x"),
@@ -193,10 +213,20 @@ ATTEMPTS = [
     Attempt("the same with escapes", "404", target=f"/federate/%2e%2e/{ADMIN}", method="POST"),
     Attempt("the same with escaped slashes", "404", target=f"/federate%2f..%2f{ADMIN}", method="POST"),
     Attempt("the same with backslashes", "404", target=f"/federate\\..\\{ADMIN}", method="POST"),
-    Attempt("the same behind the allowed path of remote write", "404", **{**_WRITE, "target": f"/api/v1/write/../{ADMIN[7:]}"}),
+    Attempt(
+        "the same behind the allowed path of remote write",
+        "404",
+        **{**_WRITE, "target": f"/api/v1/write/../{ADMIN[7:]}"},
+    ),
     Attempt("its shutdown", "404", target="/-/quit", method="PUT"),
     Attempt("its shutdown in escapes", "404", target="/%2d/quit", method="POST"),
-    Attempt("its shutdown behind an allowed path, over HTTP/2", "404", target="/federate/../-/quit", method="POST", http2=True),
+    Attempt(
+        "its shutdown behind an allowed path, over HTTP/2",
+        "404",
+        target="/federate/../-/quit",
+        method="POST",
+        http2=True,
+    ),
     Attempt("its shutdown in absolute form", "404", target=f"https://{NAME}/-/quit", method="POST"),
     Attempt("an allowed path in capitals", "404", target=PLANNED.replace("/f", "/F")),
     Attempt("an allowed path in escapes", "404", target=PLANNED.replace("/f", "/%66")),
@@ -218,16 +248,20 @@ ATTEMPTS = [
     Attempt("remote write of what is no sample", "400", body=b"x", **_WRITE),
     Attempt("remote write without credentials", "401", **{**_WRITE, "user": None}),
     Attempt("remote write with a key to federate", "401", target="/api/v1/write", method="POST"),
-    Attempt("a scrape with a key to write", "401", user="shop-1", password=password("shop-1", GENERATION)),
+    Attempt("a scrape with a key to write", "401", **_SHOP),
     Attempt("remote write by GET", "404", **{**_WRITE, "method": "GET"}),
     Attempt("remote write with a query", "403", **{**_WRITE, "target": "/api/v1/write?tenant=x"}),
     # How much
     Attempt("headers of 64 KiB", "431", headers={"X-Large": "x" * 2**16}),
-    Attempt("headers of 6 KiB over HTTP/2", "431", headers={"x-large": "x" * 6 * 2**10}, http2=True),
+    Attempt("headers of 4 KiB over HTTP/2", "431", headers={"x-large": "x" * 2**12}, http2=True),
     Attempt("a query of 64 KiB", "431", target=f"/federate?{'x' * 2**16}"),
-    Attempt("a body above the limit that says so", "413", headers={"Content-Length": str(WRITE_LIMIT + 1)}, **_WRITE),
-    Attempt("a body above the limit that does not say so", "413", body=b"\0" * (WRITE_LIMIT + 1), chunked=True, **_WRITE),
-]  # fmt: skip
+    Attempt(
+        "a body above the limit that says so", "413", headers={"Content-Length": _LARGE}, body=b"\0" * 2**19, **_WRITE
+    ),
+    Attempt(
+        "a body above the limit that does not say so", "413", body=b"\0" * (WRITE_LIMIT + 1), chunked=True, **_WRITE
+    ),
+]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import yaml
 
 LOOPBACK = "127.0.0.1"
@@ -40,7 +42,11 @@ class Program:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], log: Path, is_ready: Callable[[], bool]) -> Iterator[Program]:
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    homes = {name: str(log.parent) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **homes}) as process,
+    ):
         try:
             wait_until(lambda: process.poll() is not None or is_ready(), f"{command[0]} is ready")
             assert process.poll() is None, log.read_text()
@@ -61,7 +67,13 @@ def prometheus(folder: Path, config: Mapping[str, Any], *flags: str, port: int =
         f"--web.listen-address={LOOPBACK}:{port}",
         *flags,
     ]
-    with running(command, folder / "log", lambda: listens(port)) as program:
+
+    def is_ready() -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"http://{LOOPBACK}:{port}/-/ready", trust_env=False).is_success
+        return False
+
+    with running(command, folder / "log", is_ready) as program:
         yield program
 
 

@@ -23,7 +23,7 @@ from chart_reference import TIERS, render
 from isolation import own_network
 
 from fleet.compiler import compile_page
-from fleet.gateway import Account, caddy_config
+from fleet.gateway import Caller, caddy_config
 from fleet.names import DISCOVERY_JOB, DISCOVERY_KEY, FEDERATION_CREDENTIALS, service_labels
 from fleet.page import read_page
 from fleet.plan import Plan
@@ -215,7 +215,7 @@ def gateway(plan: Plan, folder: Path) -> Iterator[None]:
     assert discovery is not None
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(10)).decode()
     file = folder / "caddy.json"
-    file.write_text(json.dumps(caddy_config([Account(discovery, hashed)])))
+    file.write_text(json.dumps(caddy_config([Caller(discovery, dict.fromkeys(discovery.key.accepted, hashed))], None)))
     log = folder / "caddy.log"
     with (
         log.open("wb") as output,

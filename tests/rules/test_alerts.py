@@ -24,7 +24,12 @@ def plan() -> Plan:
         "hub": {"tier": "global"},
         "eu": {"tier": "regional", "region": "eu"},
         "eu-1": {"tier": "leaf", "region": "eu", "maintenance": {"until": until, "reason": "a new {{ kernel }}"}},
-        "us": {"tier": "regional", "region": "us", "maintenance": {"until": until, "reason": "the network moves"}},
+        "us": {
+            "tier": "regional",
+            "region": "us",
+            "discover": {"found": {"namespace": "shop"}},
+            "maintenance": {"until": until, "reason": "the network moves"},
+        },
         "us-1": {"tier": "leaf", "region": "us"},
         "lone": {"tier": "leaf", "budget": 1000},
         "shop-1": {"tier": "edge"},

@@ -1,0 +1,50 @@
+import base64
+import json
+
+import pytest
+
+from tests.leaks import SIGNATURE, leaked, private_parts, secrets_of
+
+PASSWORD = "jV9aDk3mQz7LpWx2TnRc8YbHs4GfUeK1"  # noqa: S105 (of nothing)
+HASH = "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+PEM = "-----BEGIN {0}-----\n{1}\n{2}==\n-----END {0}-----\n"
+KEY = PEM.format("PRIVATE KEY", "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49", "Ab3dEf6hIj9kLm2nOp5q")
+CERTIFICATE = PEM.format("CERTIFICATE", "MIIBszCCAVmgAwIBAgIUQ2VydGlmaWNh", "dGVBdXRob3JpdHlPZlRo")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (PASSWORD, [PASSWORD]),
+        (f"eu:{HASH}\n", [HASH]),
+        (KEY + CERTIFICATE, [*KEY.split()[3:5]]),
+        (CERTIFICATE, []),
+        ("eu-1", []),
+        (json.dumps({"apps": [{"username": "eu", "password": HASH}]}), [HASH]),
+        (
+            json.dumps({"load_pem": [{"certificate": CERTIFICATE, "key": KEY}], "password": HASH}, indent=1),
+            [*KEY.split()[3:5], HASH],
+        ),
+        (f"users:\n- user:\n    client-key-data: {PASSWORD}\n    server: https://192.0.2.1:6443\n", [PASSWORD]),
+    ],
+)
+def test_of_a_secret_text_what_is_private_is_looked_for(text: str, parts: list[str]) -> None:
+    assert [*private_parts(text)] == parts
+
+
+def test_secrets_of_any_kind_are_found_in_state() -> None:
+    def wrapped(value: object) -> dict[str, str]:
+        return {SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "plaintext": json.dumps(value)}
+
+    data = {"eu-1.key": base64.b64encode(KEY.encode()).decode()}
+    state = {
+        "resources": [{"outputs": {"result": wrapped(PASSWORD), "length": 32}}, {"inputs": {"data": wrapped(data)}}]
+    }
+    assert {PASSWORD, *KEY.split()[3:5]} <= secrets_of(state)
+
+
+@pytest.mark.parametrize("before", ["", "x", "xy", "xyz"])
+def test_a_secret_is_found_plain_and_wherever_it_begins_in_base64(before: str) -> None:
+    text = f"{before}{PASSWORD} and more"
+    for form in (text, base64.b64encode(text.encode()).decode()):
+        assert leaked([PASSWORD, HASH], form) == [PASSWORD[:4]]
