@@ -32,8 +32,10 @@ class SplitRecorder(Recorder):
             return args.inputs["name"], {"name": args.inputs["name"], **self._outputs(args.inputs["name"])}
         return super().new_resource(args)
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, object], list[tuple[str, str]]]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[object, list[tuple[str, str]]]:
         assert args.token.endswith(":readStackOutputs")
+        if args.args["name"].endswith(f"/{pulumi.get_stack()}"):
+            return super().call(args), []
         try:
             return self._outputs(args.args["name"]), []
         except LookupError as error:
