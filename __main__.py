@@ -21,6 +21,7 @@ from components import (
     monitoring_namespace,
     read_plan,
     receivers_above,
+    refuse_gaps,
 )
 from fleet.alerts import alert_groups
 from fleet.dashboards import dashboards
@@ -30,6 +31,7 @@ from fleet.topology import mermaid
 
 config = pulumi.Config(PROJECT)
 plan = read_plan(config)
+refuse_gaps(plan, config)
 below = ChildStacks(plan)
 configs = kubeconfigs(plan, config)
 providers = {name: cluster_provider(plan.clusters[name], kubeconfig) for name, kubeconfig in configs.items()}

@@ -11,6 +11,7 @@ from components.objects import monitoring_namespace
 from components.protection import Protection
 from components.provider import cluster_provider
 from components.regional_aggregator import RegionalAggregator, RegionalAggregatorArgs
+from components.rotation_gate import refuse_gaps
 from components.stack_config import kubeconfigs, read_plan
 from components.waves import Waves
 
@@ -38,4 +39,5 @@ __all__ = [
     "monitoring_namespace",
     "read_plan",
     "receivers_above",
+    "refuse_gaps",
 ]

@@ -8,6 +8,7 @@ from typing import Literal
 import pulumi
 import pulumi_tls as tls
 
+from fleet.names import authority_name
 from fleet.page import Authority
 
 _HOUR = timedelta(hours=1)
@@ -49,7 +50,7 @@ class Authorities(pulumi.ComponentResource):
         certificate = tls.SelfSignedCert(
             name,
             private_key_pem=key,
-            subject={"common_name": _common_name(f"authority {number} of {pulumi.get_stack()}")},
+            subject={"common_name": _common_name(authority_name(pulumi.get_stack(), number))},
             # Renewing one in place would end everybody's trust at once: authorities are replaced one after another.
             validity_period_hours=_AUTHORITY_VALID_FOR // _HOUR,
             allowed_uses=["cert_signing", "crl_signing"],

@@ -1,13 +1,15 @@
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import pulumi
 import pulumi_random
 
 from components.authorities import Authorities
 from fleet.gateway import certificate_identity
-from fleet.keys import Part, bcrypt_hash, hash_part, held, needed_above
+from fleet.keys import Part, bcrypt_hash, generated_hash, hash_part, held, held_key, needed_above, telling_parts
+from fleet.names import HELD_KEYS
 from fleet.plan import FLEET, Discovery, Edge, Plan, RemoteWriteEdge
 
 Parts = Mapping[Part, pulumi.Output[str]]
@@ -22,30 +24,31 @@ class Credential(pulumi.ComponentResource):
     def __init__(self, edge: Edge, authorities: Authorities, config: pulumi.Config) -> None:
         super().__init__("prometheus-fleet:index:Credential", edge.id)
         self.edge = edge
-        password = passwords(edge, self) if edge.key.password_secret is None else _brought(edge, config, self)
-        self.parts = {**password, **_certificates(edge, authorities)}
+        made = made_parts(edge, self) if edge.key.password_secret is None else _brought(edge, config, self)
+        self.parts = {**made, **_certificates(edge, authorities)}
         self.register_outputs({"username": edge.caller})
 
 
-def passwords(edge: Edge | Discovery, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
-    """The caller's user name and password, and the hashes of all passwords that the callee accepts.
-
-    Hashes are kept in state with their passwords, so that they are the same on every run.
-    """
+def made_parts(edge: Edge | Discovery, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
+    """The generation, the caller's user name and password, and the hashes of all passwords that the callee accepts."""
     key = edge.key
+    generation = {"generation": pulumi.Output.from_input(str(key.generation))}
     if not key.has_password:
-        return {}
+        return generation
     made = {
-        # bcrypt hashes the first 72 bytes only; 32 letters and digits hold 190 bits and need no quoting anywhere.
+        # 32 letters and digits hold 190 bits and need no quoting anywhere.
         generation: pulumi_random.RandomPassword(
             f"{edge.id}.{generation}", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
         )
         for generation in key.accepted
     }
-    return {
+    return generation | {
         "username": pulumi.Output.from_input(edge.caller),
         "password": pulumi.Output.secret(made[key.generation].result),
-        **{hash_part(each): pulumi.Output.secret(password.bcrypt_hash) for each, password in made.items()},
+        **{
+            hash_part(each): pulumi.Output.secret(password.result.apply(generated_hash))
+            for each, password in made.items()
+        },
     }
 
 
@@ -58,11 +61,12 @@ def _brought(edge: Edge, config: pulumi.Config, parent: pulumi.Resource) -> dict
 
     def hashed(both: Sequence[str]) -> str:
         try:
-            return bcrypt_hash(*both)
+            return bcrypt_hash(both[0], both[1])
         except ValueError as error:
             raise pulumi.RunError(f"config key {config.full_key(key)}: {error}") from None
 
     return {
+        "generation": pulumi.Output.from_input(str(edge.key.generation)),
         "username": pulumi.Output.from_input(edge.caller),
         "password": password,
         hash_part(edge.key.generation): pulumi.Output.secret(pulumi.Output.all(password, salt.result).apply(hashed)),
@@ -96,9 +100,29 @@ class ReferencedCredential:
 EdgeCredential = Credential | ReferencedCredential
 
 
-def held_data(edge: Edge, credential: EdgeCredential) -> dict[str, pulumi.Input[str]]:
-    """The caller's share of its Secret's data."""
-    return {key: credential.parts[part] for key, part in held(edge).items()}
+class HeldCredential(Protocol):
+    @property
+    def edge(self) -> Edge | Discovery: ...
+
+    @property
+    def parts(self) -> Parts: ...
+
+
+def held_data(credentials: Sequence[HeldCredential]) -> dict[str, pulumi.Input[str]]:
+    """The data of a caller's Secret: what it holds, and the file that says which generation of it that is."""
+    data: dict[str, pulumi.Input[str]] = {}
+    for each in credentials:
+        data |= {key: each.parts[part] for key, part in held(each.edge).items()}
+    return {**data, HELD_KEYS: _held_keys(credentials)}
+
+
+def _held_keys(credentials: Sequence[HeldCredential]) -> pulumi.Output[str]:
+    telling = ({part: each.parts[part] for part in telling_parts(each.edge)} for each in credentials)
+
+    def text(parts: Sequence[Mapping[Part, str]]) -> str:
+        return json.dumps([held_key(each.edge, of) for each, of in zip(credentials, parts, strict=True)])
+
+    return pulumi.Output.all(*telling).apply(lambda parts: text(cast("Sequence[Mapping[Part, str]]", parts)))
 
 
 def exported_credentials(

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import pulumi
 
-from components.credential import held_data
+from components.credential import HeldCredential, held_data
 from components.discovery import DiscoveryAccount
 from components.gateway import FederationTarget
 from components.objects import create
 from fleet import manifests
-from fleet.names import DISCOVERY_KEY
 from fleet.plan import ClusterPlan
 from fleet.values import Child
 
@@ -17,13 +16,11 @@ from fleet.values import Child
 def federation_credentials(
     cluster: ClusterPlan, children: Sequence[FederationTarget], parent: pulumi.Resource
 ) -> pulumi.CustomResource:
-    data: dict[str, pulumi.Input[str]] = {}
-    for target in children:
-        data |= held_data(target.edge, target.credentials)
+    credentials: list[HeldCredential] = [target.credentials for target in children]
     if cluster.discovery is not None:
         opts = pulumi.ResourceOptions(parent=parent)
-        data[DISCOVERY_KEY] = DiscoveryAccount(cluster, cluster.discovery, opts).parts["password"]
-    manifest = manifests.federation_credentials(cluster, data)
+        credentials.append(DiscoveryAccount(cluster, cluster.discovery, opts))
+    manifest = manifests.federation_credentials(cluster, held_data(credentials))
     return create(f"{cluster.name}-federation-credentials", manifest, pulumi.ResourceOptions(parent=parent))
 
 

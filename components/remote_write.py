@@ -15,9 +15,7 @@ from fleet.values import Receiver
 def remote_write_credentials(
     cluster: ClusterPlan, receivers: Sequence[RemoteWriteReceiver], parent: pulumi.Resource
 ) -> pulumi.CustomResource:
-    data: dict[str, pulumi.Input[str]] = {}
-    for receiver in receivers:
-        data |= held_data(receiver.edge, receiver.credentials)
+    data = held_data([receiver.credentials for receiver in receivers])
     manifest = manifests.remote_write_credentials(cluster, data)
     return create(f"{cluster.name}-remote-write-credentials", manifest, pulumi.ResourceOptions(parent=parent))
 

@@ -19,7 +19,7 @@ def read_plan(config: pulumi.Config) -> Plan:
 
     Says its warnings, and in a preview how its series budgets stand.
     """
-    with _told_plainly():
+    with told_plainly():
         stack = pulumi.get_stack()
         plan = compile_fleet(whole_fleet(stack, read_page(config.get_object("fleet")))).part(stack)
     for warning in plan.warnings:
@@ -31,7 +31,7 @@ def read_plan(config: pulumi.Config) -> Plan:
 
 def kubeconfigs(plan: Plan, config: pulumi.Config) -> Mapping[str, pulumi.Input[str]]:
     """Contents by cluster name, from files or from the config's secrets; raises RunError with all that fail."""
-    with _told_plainly():
+    with told_plainly():
         files = read_kubeconfigs(plan)
     return {
         name: config.require_secret(cluster.kubeconfig_secret) if cluster.kubeconfig_secret else files[name].text
@@ -40,7 +40,7 @@ def kubeconfigs(plan: Plan, config: pulumi.Config) -> Mapping[str, pulumi.Input[
 
 
 @contextmanager
-def _told_plainly() -> Generator[None]:
+def told_plainly() -> Generator[None]:
     try:
         yield
     except FleetError as error:

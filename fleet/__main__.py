@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -26,6 +26,9 @@ from fleet.plan import Plan
 from fleet.price import refuse_unaskable, verdict
 from fleet.rules import cluster_rules
 from fleet.topology import Format, extra_matches, mermaid, topology_table
+
+if TYPE_CHECKING:
+    from fleet.rotate import Rotation
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option("--stack", help="Which Pulumi.STACK.yaml.")]
@@ -129,6 +132,37 @@ def status(
         Console().print(status_table(statuses))
     if any(each.fault for each in statuses):
         raise typer.Exit(1)
+
+
+rotate = typer.Typer(no_args_is_help=True, help="Change keys while they are in use: docs/rotation.md.")
+app.add_typer(rotate, name="rotate")
+
+
+@rotate.callback()
+def _rotation(
+    context: typer.Context,
+    stack: Stack = "dev",
+    yes: Annotated[bool, typer.Option("--yes", help="Let Pulumi update without asking.")] = False,  # noqa: FBT002 (how typer spells a flag)
+) -> None:
+    from fleet.rotate import Rotation  # noqa: PLC0415 (see the module's docstring)
+
+    context.obj = Rotation(stack, is_asked=not yes, say=typer.echo)
+
+
+@rotate.command("keys")
+def rotate_keys(
+    context: typer.Context,
+    edge: Annotated[list[str] | None, typer.Option(help="One edge's alone; may be repeated. All without it.")] = None,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Twice: today's keys open nothing.")] = False,  # noqa: FBT002 (how typer spells a flag)
+) -> None:
+    """Make passwords and client certificates anew, and wait until every running process uses them."""
+    cast("Rotation", context.obj).keys(edge or [], revoke=revoke)
+
+
+@rotate.command("authority")
+def rotate_authority(context: typer.Context) -> None:
+    """Replace the fleet's certificate authority: trust both, issue with the new one, distrust the old one."""
+    cast("Rotation", context.obj).authority()
 
 
 def main() -> None:

@@ -17,10 +17,10 @@ from hashlib import sha256
 from urllib.parse import urlencode
 
 from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from fleet import page, pods, versions
 from fleet.names import GATEWAY, GATEWAY_CERTIFICATE, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
+from fleet.pem import common_name
 from fleet.plan import Discovery, Edge, RemoteWriteEdge
 
 CONFIG_KEY = "caddy.json"
@@ -393,7 +393,6 @@ def facts(callers: Sequence[Caller], tls: Tls) -> str:
         name = _name(chain[0])
         ends = (each.not_valid_after_utc.timestamp() for each in chain)
         expiry[name] = min(*ends, expiry.get(name, float("inf")))
-    authorities = [sha256(ssl.PEM_cert_to_DER_cert(each)).hexdigest() for each in tls.client_authorities]
     edges = [caller.edge for caller in callers]
     samples = [
         *(
@@ -401,7 +400,8 @@ def facts(callers: Sequence[Caller], tls: Tls) -> str:
             for each in edges
         ),
         *(_sample("certificate_expiry_timestamp_seconds", {"name": name}, at) for name, at in expiry.items()),
-        *(_sample("trusted_authority", {"fingerprint": f"sha256:{each}"}, 1) for each in authorities),
+        *(_sample("trusted_authority", _authority(each), 1) for each in tls.client_authorities),
+        *(_sample("certificate_authority", {"name": name, "issuer": issuer}, 1) for name, issuer in _issuers(tls)),
     ]
     return "".join(f"{sample}\n" for sample in samples)
 
@@ -409,6 +409,17 @@ def facts(callers: Sequence[Caller], tls: Tls) -> str:
 def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
     pairs = ",".join(f'{label}="{text}"' for label, text in labels.items())
     return f"prometheus_fleet_{name}{{{pairs}}} {value:.0f}"
+
+
+def _authority(pem: str) -> dict[str, str]:
+    fingerprint = sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    return {"fingerprint": f"sha256:{fingerprint}", "name": _name(_load(pem)[0])}
+
+
+def _issuers(tls: Tls) -> list[tuple[str, str]]:
+    """Of each certificate that is shown: its name, and who signed it."""
+    shown = (_load(pair.certificate)[0] for pair in tls.served)
+    return [(_name(each), common_name(each.issuer)) for each in shown]
 
 
 def _load(pem: str) -> list[x509.Certificate]:
@@ -422,8 +433,7 @@ def _name(certificate: x509.Certificate) -> str:
         dns: list[str] = []
     else:
         dns = names.get_values_for_type(x509.DNSName)
-    common = [str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    return next(iter([*dns, *common]), certificate.subject.rfc4514_string())
+    return next(iter(dns), common_name(certificate.subject)) or certificate.subject.rfc4514_string()
 
 
 # Who the gateway is

@@ -78,7 +78,7 @@ class Observer:
 
     async def look(self) -> Look:
         try:
-            self._client = self._client or await self._connect()
+            self._client = self._client or await connect(self.cluster, self.kubeconfig)
             return await look(self._client, self.cluster.tier)
         except Unreachable as error:
             self._client = None
@@ -86,17 +86,18 @@ class Observer:
         except ValidationError as error:
             return Look(f"what its API server answers is not understood ({error.title})")
 
-    async def _connect(self) -> Prometheus:
-        name = self.cluster.name
-        try:
-            contents = cast("object", yaml.load(self.kubeconfig, Loader=yaml.CSafeLoader))
-        except yaml.YAMLError:
-            contents = None
-        if not isinstance(contents, Mapping):
-            # What exactly is wrong would be told with a piece of what may be a key.
-            raise Unreachable(f"the kubeconfig of {name} is not one")
-        contents = cast("Mapping[str, object]", contents)
-        return await Prometheus.connect(name, self.cluster.namespace, contents, self.cluster.context)
+
+async def connect(cluster: ClusterPlan, kubeconfig: str) -> Prometheus:
+    """`kubeconfig` is the contents. Raises Unreachable."""
+    try:
+        contents = cast("object", yaml.load(kubeconfig, Loader=yaml.CSafeLoader))
+    except yaml.YAMLError:
+        contents = None
+    if not isinstance(contents, Mapping):
+        # What exactly is wrong would be told with a piece of what may be a key.
+        raise Unreachable(f"the kubeconfig of {cluster.name} is not one")
+    contents = cast("Mapping[str, object]", contents)
+    return await Prometheus.connect(cluster.name, cluster.namespace, contents, cluster.context)
 
 
 async def look(client: Prometheus, tier: Tier) -> Look:

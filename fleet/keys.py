@@ -3,23 +3,42 @@
 import string
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import TypedDict
 
 import bcrypt
 
-from fleet.names import FEDERATION_CREDENTIALS, REMOTE_WRITE_CREDENTIALS
-from fleet.plan import FLEET, PUBLIC, Edge, FederationEdge, Key, RemoteWriteEdge
+from fleet.names import DISCOVERY_KEY, FEDERATION_CREDENTIALS, REMOTE_WRITE_CREDENTIALS
+from fleet.pem import authorities_in, signers_of
+from fleet.plan import FLEET, PUBLIC, Discovery, Edge, FederationEdge, Key, RemoteWriteEdge
+
+
+class TargetGroup(TypedDict):
+    """In the form of Prometheus's file discovery."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
 
 Part = str
-"""`username`, `password`, `certificate`, `key`, `ca` (who signed for the callee), `client_ca` (who signed for the
-caller), `hash-GENERATION`, and where a receiver's certificate is the sender's to make `server_certificate` and
-`server_key`."""
+"""`generation` (of what the caller holds), `username`, `password`, `certificate`, `key`, `ca` (who signed for the
+callee), `client_ca` (who signed for the caller), `hash-GENERATION`, and where a receiver's certificate is the sender's
+to make `server_certificate` and `server_key`."""
 
 
 def hash_part(generation: int) -> Part:
     return f"hash-{generation}"
 
 
-def bcrypt_hash(password: str, salt: str) -> str:
+def generated_hash(password: str) -> str:
+    """Of a password that nobody can guess: cheap to check, or a flood of wrong ones would keep right callers waiting.
+
+    What makes bcrypt slow protects passwords that people think of. This one also needs no salt but its own.
+    """
+    return bcrypt_hash(password, sha256(password.encode()).hexdigest()[:_SALT_BYTES], cost=5)
+
+
+def bcrypt_hash(password: str, salt: str, cost: int = 10) -> str:
     """As htpasswd and Caddy read it; the same for the same `salt`, which is 16 bytes long.
 
     Raises ValueError where bcrypt would read only the beginning of the password.
@@ -27,10 +46,11 @@ def bcrypt_hash(password: str, salt: str) -> str:
     if len(password.encode()) > _BCRYPT_READS:
         raise ValueError(f"a password has at most {_BCRYPT_READS} bytes, which is all that bcrypt reads")
     encoded = b64encode(salt.encode()).translate(_BCRYPT_ALPHABET).rstrip(b"=")
-    return bcrypt.hashpw(password.encode(), b"$2b$10$" + encoded).decode()
+    return bcrypt.hashpw(password.encode(), f"$2b${cost:02}$".encode() + encoded).decode()
 
 
 _BCRYPT_READS = 72
+_SALT_BYTES = 16
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
 _BCRYPT_ALPHABET = bytes.maketrans(f"{_LETTERS}+/".encode(), f"./{_LETTERS}".encode())
 
@@ -53,8 +73,10 @@ def tls_keys(edge: Edge) -> Mapping[str, str]:
     return keys
 
 
-def held(edge: Edge) -> Mapping[str, Part]:
+def held(edge: Edge | Discovery) -> Mapping[str, Part]:
     """What the caller's Secret has for `edge`: parts by the Secret's keys."""
+    if isinstance(edge, Discovery):
+        return {DISCOVERY_KEY: "password"}
     parts: dict[str, Part] = {}
     if edge.key.has_password:
         if isinstance(edge, RemoteWriteEdge):
@@ -62,6 +84,37 @@ def held(edge: Edge) -> Mapping[str, Part]:
         parts[password_key(edge)] = "password"
     uses = {"ca": "ca", "cert": "certificate", "key": "key"}
     return parts | {key: uses[use] for use, key in tls_keys(edge).items()}
+
+
+def telling_parts(edge: Edge | Discovery) -> Iterator[Part]:
+    """What `held_key` needs to know of what the caller holds."""
+    yield "generation"
+    if not isinstance(edge, Discovery):
+        if edge.server is not None and edge.server.ca == FLEET:
+            yield "ca"
+        if edge.key.has_certificate:
+            yield "certificate"
+
+
+def held_key(edge: Edge | Discovery, parts: Mapping[Part, str]) -> TargetGroup:
+    """What the caller's files say of the key that lies beside them, as an entry of file discovery.
+
+    Read from the parts themselves: of an edge between two stacks, the page may be ahead of what was made.
+    """
+    labels = {"edge": edge.id, "generation": parts["generation"]}
+    if "ca" in parts:
+        labels["trusts"] = ",".join(map(str, authorities_in(parts["ca"])))
+    if "certificate" in parts:
+        labels["authority"] = ",".join(map(str, signers_of(parts["certificate"])))
+    return {"targets": [edge.id], "labels": labels}
+
+
+def inlined_key(edge: RemoteWriteEdge) -> TargetGroup:
+    """The same of a password that the operator copies from the Secret into Prometheus's configuration.
+
+    This stands in the same configuration and is applied after the Secret: who has it has read the password after it.
+    """
+    return {"targets": [edge.id], "labels": {"edge": edge.id, "generation": str(edge.key.generation)}}
 
 
 def shown_parts(key: Key) -> Iterator[Part]:
@@ -75,11 +128,14 @@ def shown_parts(key: Key) -> Iterator[Part]:
 def needed_above(edge: Edge) -> tuple[Part, ...]:
     """Of an edge between two stacks, whose key the stack below makes: a parent calls, and a receiver is called."""
     if isinstance(edge, FederationEdge):
-        return tuple(held(edge).values())
+        return ("generation", *held(edge).values())
     return (*shown_parts(edge.key), *(("server_certificate", "server_key") if edge.server.ca == FLEET else ()))
 
 
 def mounted(edge: Edge, key: str) -> str:
     """The file that `key` of the caller's Secret is in its Prometheus."""
-    secret = FEDERATION_CREDENTIALS if isinstance(edge, FederationEdge) else REMOTE_WRITE_CREDENTIALS
+    return mounted_file(FEDERATION_CREDENTIALS if isinstance(edge, FederationEdge) else REMOTE_WRITE_CREDENTIALS, key)
+
+
+def mounted_file(secret: str, key: str) -> str:
     return f"/etc/prometheus/secrets/{secret}/{key}"

@@ -3,16 +3,32 @@
 import asyncio
 import subprocess
 
+from pydantic import ValidationError
+
 from fleet.errors import FleetError, Problem
+from fleet.evidence import evidence
 from fleet.kubeconfig import read_kubeconfig
 from fleet.plan import Plan
 from fleet.price import Price, price
 from fleet.prometheus import Prometheus, Unreachable, reached
+from fleet.rotation import Expected, KeyState, asked_clusters, unconfirmed
 from fleet.status import EdgeStatus, FleetOutput, edge_statuses
 
 
 def stack_output(stack: str) -> FleetOutput:
     """Raises FleetError where pulumi or the output is missing."""
+    return FleetOutput.model_validate_json(_stack_output(stack))
+
+
+def stack_keys(stack: str) -> KeyState | None:
+    """None where what is deployed knows no generations. Raises FleetError where pulumi or the output is missing."""
+    try:
+        return KeyState.model_validate_json(_stack_output(stack))
+    except ValidationError:
+        return None
+
+
+def _stack_output(stack: str) -> str:
     command = ["pulumi", "stack", "output", "fleet", "--json", "--stack", stack]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -23,7 +39,7 @@ def stack_output(stack: str) -> FleetOutput:
     if done.returncode:
         message = f"its output `fleet` cannot be read: {done.stderr.strip()}"
         raise FleetError([Problem(f"stack {stack}", message)])
-    return FleetOutput.model_validate_json(done.stdout)
+    return done.stdout
 
 
 async def live_statuses(plan: Plan, fleet: FleetOutput) -> list[EdgeStatus]:
@@ -32,6 +48,13 @@ async def live_statuses(plan: Plan, fleet: FleetOutput) -> list[EdgeStatus]:
         *(_connect(plan, name, cluster.namespace) for name, cluster in fleet.clusters.items())
     )
     return [*await edge_statuses(fleet, dict(zip(fleet.clusters, clients, strict=True)))]
+
+
+async def live_evidence(plan: Plan, expected: Expected) -> list[str]:
+    """What of the expected is not confirmed, or why that is not known. Raises FleetError as `live_statuses` does."""
+    names = asked_clusters(plan, expected)
+    clients = await asyncio.gather(*(_connect(plan, name, plan.cluster(name).namespace) for name in names))
+    return [*unconfirmed(plan, expected, await evidence(plan, dict(zip(names, clients, strict=True))))]
 
 
 async def live_price(plan: Plan, name: str, match: str) -> Price:

@@ -1,5 +1,6 @@
 """Names that several objects must agree on; each is decided here and nowhere else."""
 
+import re
 from enum import StrEnum
 
 
@@ -30,6 +31,12 @@ GATEWAY_FACTS_PORT = 9444
 FEDERATION_CREDENTIALS = "federation-credentials"
 REMOTE_WRITE_CREDENTIALS = "remote-write-credentials"
 
+# The caller's Secrets say with this key, in the form of Prometheus's file discovery, which keys they hold.
+HELD_KEYS = "keys.json"
+HELD_KEYS_JOB = "keys"
+GATEWAY_JOB = "gateway"
+FACTS_JOB = "gateway-facts"
+
 DISCOVERY_JOB = "federate-auto-discover"
 DISCOVERY_ACCOUNT = "discovery-account"
 # Among the keys of the federation credentials, which are names of clusters: none of those has a dot.
@@ -37,6 +44,17 @@ DISCOVERY_KEY = "auto-discover.password"
 
 PART_OF = "app.kubernetes.io/part-of"
 TIER_LABEL = f"{PROJECT}/tier"
+
+
+def authority_name(stack: str, number: int) -> str:
+    """The common name of one of a stack's authorities."""
+    return f"authority {number} of {stack}"
+
+
+def authority_number(name: str) -> int | None:
+    """Of a common name; None where it is none of a fleet's authorities."""
+    found = re.match(r"authority (\d+) of ", name)
+    return int(found[1]) if found is not None else None
 
 
 def server_name(cluster: str) -> str:

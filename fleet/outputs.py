@@ -53,6 +53,8 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
             for edge in plan.remote_write
             if edge.receiver in plan.clusters
         ],
+        "keys": {edge.id: edge.key.generation for edge in plan.keyed},
+        "authority": {"trust": list(plan.authority.trust), "issue": plan.authority.issue},
         "queries": {
             cluster.name: query_path(cluster.namespace)
             for cluster in plan.clusters.values()

@@ -1,7 +1,32 @@
+from collections.abc import Iterable
+
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import load_pem_x509_certificates
+from cryptography.x509 import Name, load_pem_x509_certificates
+from cryptography.x509.oid import NameOID
+
+from fleet.names import authority_number
 
 
 def certificates(text: str) -> list[str]:
     """Each certificate of a bundle as PEM, and nothing of what else stood there. Raises ValueError if there is none."""
     return [each.public_bytes(Encoding.PEM).decode() for each in load_pem_x509_certificates(text.encode())]
+
+
+def common_name(name: Name) -> str:
+    """The first one; empty where there is none."""
+    return next((str(each.value) for each in name.get_attributes_for_oid(NameOID.COMMON_NAME)), "")
+
+
+def authorities_in(bundle: str) -> tuple[int, ...]:
+    """Numbers of the fleet's authorities whose own certificates stand in a bundle, in ascending order."""
+    return _numbers(each.subject for each in load_pem_x509_certificates(bundle.encode()))
+
+
+def signers_of(chain: str) -> tuple[int, ...]:
+    """Numbers of the fleet's authorities that signed something in a chain, in ascending order."""
+    return _numbers(each.issuer for each in load_pem_x509_certificates(chain.encode()))
+
+
+def _numbers(names: Iterable[Name]) -> tuple[int, ...]:
+    found = {authority_number(common_name(name)) for name in names}
+    return tuple(sorted(number for number in found if number is not None))

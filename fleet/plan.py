@@ -336,6 +336,12 @@ class Plan:
         return (*self.federation, *self.remote_write)
 
     @property
+    def keyed(self) -> tuple[Edge | Discovery, ...]:
+        """Whatever a key of its own opens."""
+        discoveries = (cluster.discovery for cluster in self.clusters.values())
+        return (*self.edges, *(each for each in discoveries if each is not None))
+
+    @property
     def discovered(self) -> tuple[DiscoveredEdge, ...]:
         return tuple(edge for cluster in self.clusters.values() for edge in cluster.discovered)
 

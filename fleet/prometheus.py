@@ -74,6 +74,18 @@ class _MetadataAlone(BaseModel):
     metadata: _Metadata
 
 
+class _DroppedTarget(BaseModel):
+    discoveredLabels: dict[str, str]  # noqa: N815 (Prometheus's name)
+
+
+class _DroppedTargets(BaseModel):
+    droppedTargets: list[_DroppedTarget] = []  # noqa: N815 (likewise)
+
+
+class _DroppedAnswer(BaseModel):
+    data: _DroppedTargets
+
+
 class _MetadataList(BaseModel):
     items: list[_MetadataAlone]
 
@@ -124,6 +136,22 @@ class Prometheus:
         answer = await self._get(f"services/{PROMETHEUS}:9090/proxy/api/v1/targets", params)
         return _TargetsAnswer.model_validate_json(answer).data.activeTargets
 
+    async def dropped_targets(self, job: str) -> Mapping[str, list[dict[str, str]]]:
+        """Labels of what the job has found and does not scrape, by pod. Agents answer as well."""
+        params = {"state": "dropped", "scrapePool": job}
+        dropped = dict[str, list[dict[str, str]]]()
+        for name in await self.pods():
+            answer = await self._get(f"pods/{name}:9090/proxy/api/v1/targets", params)
+            found = _DroppedAnswer.model_validate_json(answer).data.droppedTargets
+            dropped[name] = [each.discoveredLabels for each in found]
+        return dropped
+
+    async def query_each(self, promql: str) -> Mapping[str, list[Series]]:
+        """By pod: replicas have scraped for themselves. Agents answer no queries."""
+        path = "9090/proxy/api/v1/query"
+        answers = {name: await self._get(f"pods/{name}:{path}", {"query": promql}) for name in await self.pods()}
+        return {name: _QueryAnswer.model_validate_json(answer).data.result for name, answer in answers.items()}
+
     async def federate(self, match: str) -> str:
         """What a parent would be served for one `match[]`, in Prometheus's text format."""
         return await self._get(f"services/{PROMETHEUS}:9090/proxy/federate", {"match[]": match})
@@ -131,12 +159,12 @@ class Prometheus:
     async def log(self, lines: int) -> list[str]:
         """The last lines of Prometheus's container log, oldest first."""
         params = {"container": "prometheus", "tailLines": str(lines)}
-        logs = [await self._get(f"pods/{name}/log", params) for name in await self._pods()]
+        logs = [await self._get(f"pods/{name}/log", params) for name in await self.pods()]
         return [line for log in logs for line in log.splitlines()]
 
     async def metrics(self) -> Mapping[str, str]:
         """What each server tells of itself, in Prometheus's text format, by pod."""
-        return {name: await self._get(f"pods/{name}:9090/proxy/metrics", {}) for name in await self._pods()}
+        return {name: await self._get(f"pods/{name}:9090/proxy/metrics", {}) for name in await self.pods()}
 
     async def declared(self, *, agent: bool) -> str:
         """The Prometheus or PrometheusAgent object with the operator's status, as JSON."""
@@ -153,7 +181,7 @@ class Prometheus:
         changes = [each.time for record in records for each in record.metadata.managedFields]
         return max([*changes, *(record.metadata.creationTimestamp for record in records)], default=None)
 
-    async def _pods(self) -> list[str]:
+    async def pods(self) -> list[str]:
         pods = await self._get("pods", {"labelSelector": f"operator.prometheus.io/name={PROMETHEUS}"})
         return [pod["metadata"]["name"] for pod in json.loads(pods)["items"]]
 

@@ -1,7 +1,7 @@
 """What would be deployed, as files: chart values and every other object, secrets by name only."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -12,9 +12,9 @@ from fleet.dashboards import dashboards
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.keys import held
 from fleet.manifests import Manifest
-from fleet.names import DISCOVERY_KEY, Tier
+from fleet.names import HELD_KEYS, Tier
 from fleet.network_policies import network_policies
-from fleet.plan import ClusterPlan, GatewayPlan, Plan
+from fleet.plan import ClusterPlan, Discovery, Edge, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
 
@@ -82,20 +82,23 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         yield manifests.gateway_service(cluster)
         yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
         yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
-    passwords = [key for edge in plan.federated_by(cluster.name) for key in held(edge)]
+    calls: list[Edge | Discovery] = [*plan.federated_by(cluster.name)]
     if cluster.discovery is not None:
-        passwords.append(DISCOVERY_KEY)
+        calls.append(cluster.discovery)
         yield manifests.discovery_account(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
-    if passwords:
-        yield manifests.federation_credentials(cluster, dict.fromkeys(passwords, _SECRET))
+    if calls:
+        yield manifests.federation_credentials(cluster, _held_data(calls))
     if writes := plan.written_by(cluster.name):
-        keys = (key for edge in writes for key in held(edge))
-        yield manifests.remote_write_credentials(cluster, dict.fromkeys(keys, _SECRET))
+        yield manifests.remote_write_credentials(cluster, _held_data(writes))
     for group in (*rule_groups(cluster), *alert_groups(plan, cluster)):
         yield manifests.prometheus_rule(cluster, group)
     if cluster.tier is Tier.GLOBAL:
         for uid, model in dashboards(plan).items():
             yield manifests.dashboard(cluster, uid, model)
+
+
+def _held_data(calls: Iterable[Edge | Discovery]) -> Mapping[str, object]:
+    return dict.fromkeys([*(key for edge in calls for key in held(edge)), HELD_KEYS], _SECRET)
 
 
 def _yaml(data: Mapping[str, object]) -> str:

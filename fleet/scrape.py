@@ -1,11 +1,20 @@
 """Scrape jobs in Prometheus's own form."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fleet.duration import format_duration
-from fleet.keys import mounted, password_key, tls_keys
-from fleet.names import DISCOVERY_JOB, DISCOVERY_KEY, service_labels
-from fleet.plan import DiscoveredEdge, FederationEdge
+from fleet.keys import inlined_key, mounted, mounted_file, password_key, tls_keys
+from fleet.names import (
+    DISCOVERY_JOB,
+    DISCOVERY_KEY,
+    FACTS_JOB,
+    GATEWAY_FACTS_PORT,
+    GATEWAY_JOB,
+    HELD_KEYS,
+    HELD_KEYS_JOB,
+    service_labels,
+)
+from fleet.plan import DiscoveredEdge, FederationEdge, RemoteWriteEdge
 from fleet.promql import Selector
 
 Job = dict[str, object]
@@ -45,6 +54,36 @@ def discovery_job(edge: DiscoveredEdge) -> Job:
         # Of two Services with one name nobody can say which is meant: beyond the limit, neither is scraped.
         "target_limit": 1,
     }
+
+
+def held_keys_job(secrets: Sequence[str], inlined: Sequence[RemoteWriteEdge]) -> Job:
+    """Scrapes nothing: among its dropped targets this very process tells which keys it holds.
+
+    From the mounted `secrets`, and of edges whose password is `inlined` in this configuration.
+    """
+    return {
+        "job_name": HELD_KEYS_JOB,
+        "file_sd_configs": [
+            {
+                "files": [mounted_file(secret, HELD_KEYS) for secret in secrets],
+                # Changes are seen at once; this is for a watch that was lost.
+                "refresh_interval": "10s",
+            }
+        ]
+        if secrets
+        else [],
+        "static_configs": [inlined_key(edge) for edge in inlined],
+        "relabel_configs": [{"action": "drop", "regex": ".*"}],
+    }
+
+
+def gateway_jobs() -> list[Job]:
+    """The gateway beside this Prometheus: how it fares, and what its running configuration accepts."""
+    targets = [{"targets": [f"127.0.0.1:{GATEWAY_FACTS_PORT}"]}]
+    return [
+        {"job_name": GATEWAY_JOB, "static_configs": targets},
+        {"job_name": FACTS_JOB, "metrics_path": "/facts", "static_configs": targets},
+    ]
 
 
 _SERVICE_IP = "__meta_kubernetes_service_cluster_ip"

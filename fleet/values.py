@@ -23,7 +23,7 @@ from fleet.names import (
 from fleet.page import Destination, Resources, Storage
 from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge
 from fleet.quantity import parse_quantity
-from fleet.scrape import annotated_pods_job, discovery_job, federation_job
+from fleet.scrape import annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job
 
 Values = dict[str, object]
 
@@ -161,13 +161,18 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         jobs.append(annotated_pods_job())
     else:
         spec["evaluationInterval"] = format_duration(cluster.rule_interval)
-    if jobs:
-        spec["additionalScrapeConfigs"] = jobs
+    if cluster.gateway is not None:
+        jobs += gateway_jobs()
     secrets = [FEDERATION_CREDENTIALS] if children or cluster.discovered else []
     if any(tls_keys(receiver.edge) for receiver in receivers):
         secrets.append(REMOTE_WRITE_CREDENTIALS)
     if secrets:
         spec["secrets"] = secrets
+    inlined = [receiver.edge for receiver in receivers if receiver.edge.key.has_password]
+    if secrets or inlined:
+        jobs.append(held_keys_job(secrets, inlined))
+    if jobs:
+        spec["additionalScrapeConfigs"] = jobs
     queues = [_remote_write(receiver) for receiver in receivers]
     queues += [_destination(name, each) for name, each in cluster.destinations.items()]
     if queues:

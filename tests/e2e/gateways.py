@@ -15,10 +15,16 @@ ADDRESSES = {"eu-1": "172.30.1.2", "eu-2": "172.30.2.2", "eu": "172.30.3.2", "hu
 
 
 def call(
-    cluster: str, method: str, path: str, auth: tuple[str, str] | None = None, name: str | None = None
+    cluster: str,
+    method: str,
+    path: str,
+    auth: tuple[str, str] | None = None,
+    *,
+    name: str | None = None,
+    trusting: ssl.SSLContext | None = None,
 ) -> httpx.Response:
     """Raises httpx.TransportError where the gateway's certificate is not of the fleet and of that cluster."""
-    with httpx.Client(verify=_trusting()) as client:
+    with httpx.Client(verify=trusting or _trusting()) as client:
         return client.request(
             method,
             f"https://{ADDRESSES[cluster]}:30443{path}",

@@ -1,0 +1,391 @@
+"""Every key and the authority of a fleet change while it works: nothing fails, nothing is lost, nothing restarts.
+
+Four real clusters in a network namespace of their own, a scrape every second, and a sender whose every scrape carries
+numbers of its own: one that did not arrive would be missed.
+"""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from kubectl import eventually, kubectl, objects, query, raw_samples
+from live import ROOT
+
+from fleet.compiler import compile_fleet
+from fleet.gateway import match_query
+from fleet.page import read_fleet
+from fleet.plan import Edge, FederationEdge, Plan
+from local import chart_assembly, golang, images, toolchain
+from local.clusters import LocalFleet
+from local.network import HOST_ADDRESS, node_address
+from local.rendering import image_references
+from tests.local.isolation import own_network
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
+
+CLUSTERS = {
+    "eu-1": {"tier": "leaf", "region": "eu"},
+    "eu": {"tier": "regional", "region": "eu"},
+    "hub": {"tier": "global"},
+    "shop-1": {"tier": "edge"},
+}
+PROGRAM = ("Pulumi.yaml", "Pulumi.README.md", "__main__.py", "components", "fleet", "rules")
+STACK = "rotating"
+FEDERATED = "1s"
+INTERVALS = {
+    "scrape": "900ms",
+    "rules": "900ms",
+    "federation": {"floor": FEDERATED, "regional": FEDERATED, "global": FEDERATED},
+}
+SERIES = 500
+PODS = ("pods", "--namespace=monitoring", "--selector=operator.prometheus.io/name")
+
+
+class Load(ThreadingHTTPServer):
+    """`load_total` of every answer is one more than of the answer before, whoever asks."""
+
+    def __init__(self) -> None:
+        super().__init__(("0.0.0.0", 0), _Answer)  # noqa: S104 (in a network namespace of the test's own)
+        self.answered = 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Load
+
+    def do_GET(self) -> None:
+        self.server.answered += 1
+        lines = (f'load_total{{number="{number}"}} {self.server.answered}\n' for number in range(SERIES))
+        body = ("# TYPE load_total counter\n" + "".join(lines)).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the base class's name)
+        pass
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a caller shows, as its Secret has it."""
+
+    username: str
+    password: str
+    certificate: str
+    key: str
+    ca: str
+
+
+@dataclass
+class Rotated:
+    plan: Plan
+    began: float
+    ended: float = 0
+    pods: Mapping[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    stolen: dict[str, Shown] = field(default_factory=dict)
+    """By edge, before the first rotation."""
+    answers_before_new_authority: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def window(self) -> str:
+        return f"{self.ended - self.began:.0f}s"
+
+
+def run(folder: Path, *command: str, within: float = 900) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=within, check=False
+    )
+
+
+def succeeds(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("rotation")
+    for name in PROGRAM:
+        source, target = ROOT / name, folder / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    crds = chart_assembly.operator_crds(golang.find(), ROOT / "local" / "tools" / "operator")
+    chart_assembly.assemble(ROOT / "local" / "chart", crds, folder / "chart")
+    located: dict[str, Any] = {}
+    for number, (name, cluster) in enumerate(CLUSTERS.items(), 1):
+        located[name] = {**cluster, "kubeconfig": str(folder / ".local" / "kubeconfigs" / f"{name}.yaml")}
+        if cluster["tier"] != "edge":
+            located[name]["gateway"] = {"type": "NodePort", "host": node_address(number), "port": 30443}
+    page = {
+        "chart": {"source": str(folder / "chart")},
+        "values": {"prometheusOperator": {"admissionWebhooks": {"enabled": False}, "tls": {"enabled": False}}},
+        "protect": False,
+        "intervals": INTERVALS,
+        "keep": ["load_total"],
+        "keys": {"auth": "both"},
+        "clusters": located,
+    }
+    document = {"config": {"prometheus-fleet:fleet": page}}
+    (folder / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(ROOT / ".venv" / "bin"), prepend=os.pathsep)
+        patch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{ROOT / 'local' / 'standins' / 'bin'}")
+        patch.setenv("KUBECONFIG", os.pathsep.join(each["kubeconfig"] for each in located.values()))
+        patch.setenv("PULUMI_BACKEND_URL", (folder / "state").as_uri())
+        patch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(ROOT / "local" / "dev.passphrase"))
+        patch.setenv("PULUMI_SKIP_UPDATE_CHECK", "true")
+        for name in ("FLEET_CHART", "FLEET_CHART_VERSION", "PULUMI_CONFIG_PASSPHRASE"):
+            patch.delenv(name, raising=False)
+        (folder / "state").mkdir(mode=0o700)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def plan(program: Path) -> Plan:
+    return compile_fleet(read_fleet(STACK, program, {}))
+
+
+@pytest.fixture(scope="module")
+def fleet(program: Path, plan: Plan) -> Iterator[Path]:
+    """Deployed, and every edge carries samples."""
+    tools = toolchain.ensure()
+    references = image_references(plan, toolchain.version("kubectl"))
+    archives = {name: images.archive({*references[name]}, tools) for name in CLUSTERS}
+    with own_network():
+        clusters = LocalFleet(program / ".local", tools)
+        try:
+            for cluster in clusters.up([*CLUSTERS]):
+                cluster.import_images(archives[cluster.node.name])
+            succeeds(run(program, "pulumi", "stack", "select", "--create", STACK))
+            up = ("pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--suppress-outputs")
+            succeeds(run(program, *up, f"--stack={STACK}", f"--policy-pack={ROOT / 'policies'}"))
+            kubectl("shop-1", "apply", "--filename=-", stdin=load_scrape(Load().server_address[1]))
+            eventually(all_is_well, within=240)
+            yield program
+        finally:
+            clusters.down()
+
+
+def load_scrape(port: int) -> str:
+    spec = {
+        "jobName": "load",
+        "scrapeInterval": "1s",
+        "scrapeTimeout": "1s",
+        "staticConfigs": [{"targets": [f"{HOST_ADDRESS}:{port}"]}],
+    }
+    kind = {"apiVersion": "monitoring.coreos.com/v1alpha1", "kind": "ScrapeConfig"}
+    return yaml.safe_dump({**kind, "metadata": {"name": "load", "namespace": "monitoring"}, "spec": spec})
+
+
+def all_is_well() -> None:
+    for parent, job in (("eu", "federate-eu-1"), ("hub", "federate-eu")):
+        assert [value for _, value in query(parent, f'min_over_time(up{{job="{job}"}}[20s])')] == [1]
+        assert [value >= 15 for _, value in query(parent, f'count_over_time(up{{job="{job}"}}[20s])')] == [True]
+    assert query("hub", 'count(count_over_time(load_total{cluster="shop-1"}[10s]) > 7)')[0][1] == SERIES
+
+
+def rotate(folder: Path, *arguments: str) -> tuple[str, float]:
+    started = time.monotonic()
+    said = succeeds(run(folder, sys.executable, "-m", "fleet", "rotate", "--yes", "--stack", STACK, *arguments))
+    return said, time.monotonic() - started
+
+
+def killed_half_way(folder: Path) -> str:
+    """A rotation of all keys whose Pulumi, and all with it, is killed once a first Secret is written."""
+    command = [sys.executable, "-m", "fleet", "rotate", "--yes", "--stack", STACK, "keys"]
+    said = ""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said += line
+            if "core/v1:Secret" in line and "updated" in line:
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, said
+    return said
+
+
+def held(edge: Edge) -> Shown:
+    name = "federation-credentials" if isinstance(edge, FederationEdge) else "remote-write-credentials"
+    (secret,) = [each for each in objects(edge.caller, "secrets", "--namespace=monitoring") if named(each) == name]
+    data = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    password = data[edge.callee] if isinstance(edge, FederationEdge) else data[f"{edge.callee}.password"]
+    certificate, key, ca = (data[f"{edge.callee}.{ending}"] for ending in ("crt", "key", "ca"))
+    return Shown(edge.caller, password, certificate, key, ca)
+
+
+def named(found: Mapping[str, Any]) -> str:
+    return found["metadata"]["name"]
+
+
+def call(plan: Plan, edge: Edge, shown: tuple[Shown, Shown], ca: str, folder: Path) -> int | str:
+    """Status of the answer to one's password with another's certificate, or `refused` where TLS comes to nothing."""
+    password, certificate = shown
+    files = [folder / "client.crt", folder / "client.key"]
+    for file, text in zip(files, (certificate.certificate, certificate.key), strict=True):
+        file.touch(mode=0o600)
+        file.write_text(text)
+    context = ssl.create_default_context(cadata=ca)
+    context.load_cert_chain(*files)
+    gateway = plan.clusters[edge.callee].gateway
+    assert gateway is not None
+    assert edge.server is not None
+    federates = isinstance(edge, FederationEdge)
+    path = f"/federate?{match_query(edge.matches)}" if federates else "/api/v1/write"
+    with httpx.Client(verify=context, auth=(password.username, password.password), trust_env=False) as client:
+        request = client.build_request(
+            "GET" if federates else "POST",
+            f"https://{gateway.host}:{gateway.port}{path}",
+            extensions={"sni_hostname": edge.server.name},
+        )
+        try:
+            return client.send(request).status_code
+        except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError) as error:
+            return f"refused: {error}"
+
+
+def prometheus_pods() -> dict[str, Any]:
+    """Identity, containers' restarts and start times, by cluster."""
+    return {
+        cluster: [
+            (
+                pod["metadata"]["uid"],
+                sorted(
+                    (each["name"], each["restartCount"], each["state"]["running"]["startedAt"])
+                    for each in pod["status"]["containerStatuses"]
+                ),
+            )
+            for pod in objects(cluster, *PODS)
+        ]
+        for cluster in CLUSTERS
+    }
+
+
+@pytest.fixture(scope="module")
+def rotated(fleet: Path, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Rotated:
+    """Every key twice, once killed half-way and continued, and then the authority."""
+    folder = tmp_path_factory.mktemp("stolen")
+    result = Rotated(plan, began=time.time())
+    result.pods = prometheus_pods()
+    result.stolen = {edge.id: held(edge) for edge in plan.edges}
+    result.said["first"], result.seconds["first"] = rotate(fleet, "keys")
+    result.said["killed"] = killed_half_way(fleet)
+    succeeds(run(fleet, "pulumi", "cancel", "--yes", f"--stack={STACK}"))
+    result.said["continued"], result.seconds["continued"] = rotate(fleet, "keys")
+    for edge in plan.edges:
+        stolen, now = result.stolen[edge.id], held(edge)
+        result.answers_before_new_authority[edge.id] = (
+            call(plan, edge, (now, now), now.ca, folder),
+            call(plan, edge, (stolen, now), now.ca, folder),
+            call(plan, edge, (now, stolen), now.ca, folder),
+        )
+    result.said["authority"], result.seconds["authority"] = rotate(fleet, "authority")
+    result.ended = time.time()
+    return result
+
+
+def test_what_was_killed_is_continued_and_not_begun_anew(fleet: Path, rotated: Rotated) -> None:
+    page = yaml.safe_load((fleet / f"Pulumi.{STACK}.yaml").read_text())["config"]["prometheus-fleet:fleet"]
+    assert page["keys"] == {"auth": "both", "generation": 3}
+    assert page["authority"] == {"trust": [2], "issue": 2}
+    output = json.loads(succeeds(run(fleet, "pulumi", "stack", "output", "fleet", "--json", f"--stack={STACK}")))
+    assert output["keys"] == dict.fromkeys((edge.id for edge in rotated.plan.edges), 3)
+    assert output["authority"] == {"trust": [2], "issue": 2}
+
+
+@pytest.mark.parametrize(("parent", "job"), [("eu", "federate-eu-1"), ("hub", "federate-eu")])
+def test_no_scrape_of_a_federation_fails_or_is_left_out(rotated: Rotated, parent: str, job: str) -> None:
+    samples = raw_samples(parent, f'up{{job="{job}"}}[{rotated.window}] @ {rotated.ended:.3f}')
+    assert {value for _, value in samples} == {1}
+    moments = [when for when, _ in samples]
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    print(f"{job}: {len(samples)} scrapes in {rotated.window}, at most {max(gaps):.1f} s apart")  # noqa: T201 (a figure)
+    assert len(samples) >= 0.98 * (rotated.ended - rotated.began)
+    assert max(gaps) < 2.5
+
+
+def test_no_sample_of_the_sender_is_lost(rotated: Rotated) -> None:
+    window = f'load_total{{cluster="shop-1"}}[{rotated.window}] @ {rotated.ended - 20:.3f}'
+    missing = query("hub", f"max_over_time({window}) - min_over_time({window}) + 1 - count_over_time({window})")
+    assert len(missing) == SERIES
+    assert {value for _, value in missing} == {0}
+    ((_, arrived),) = query("hub", f"sum(count_over_time({window}))")
+    print(f"{arrived:.0f} samples arrived in {rotated.window}")  # noqa: T201 (a figure)
+    assert arrived >= 0.9 * SERIES * (rotated.ended - rotated.began)
+
+
+@pytest.mark.usefixtures("rotated")
+def test_the_sender_counts_nothing_as_failed_or_dropped() -> None:
+    (pod,) = objects("shop-1", *PODS)
+    path = f"/api/v1/namespaces/monitoring/pods/{named(pod)}:9090/proxy/metrics"
+    lines = kubectl("shop-1", "get", "--raw", path).splitlines()
+    counted = {
+        line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if line.startswith("prometheus_remote_storage_")
+    }
+    failed = {name: value for name, value in counted.items() if "_samples_failed_total" in name}
+    # What the edge keeps to itself by relabelling is dropped on purpose.
+    dropped = {
+        name: value
+        for name, value in counted.items()
+        if "_samples_dropped_total" in name and '"dropped_series"' not in name
+    }
+    retried = {name: value for name, value in counted.items() if "_samples_retried_total" in name}
+    print(f"failed {failed}, dropped {dropped}, retried {retried}")  # noqa: T201 (a figure)
+    assert set(failed.values()) == {0}
+    assert set(dropped.values()) <= {0}
+
+
+def test_no_prometheus_and_no_gateway_restarts(rotated: Rotated) -> None:
+    assert prometheus_pods() == rotated.pods
+
+
+def test_a_password_or_a_certificate_of_two_generations_ago_is_refused(rotated: Rotated) -> None:
+    for edge, (now, old_password, old_certificate) in rotated.answers_before_new_authority.items():
+        assert now in {200, 204, 400}, edge
+        assert old_password == 401, edge
+        assert old_certificate in {401, 403}, edge
+
+
+def test_what_the_old_authority_signed_is_refused_by_both_ends(rotated: Rotated, tmp_path: Path) -> None:
+    for edge in rotated.plan.edges:
+        stolen, now = rotated.stolen[edge.id], held(edge)
+        assert call(rotated.plan, edge, (now, now), now.ca, tmp_path) in {200, 204, 400}
+        assert str(call(rotated.plan, edge, (now, stolen), now.ca, tmp_path)).startswith("refused")
+        assert "CERTIFICATE_VERIFY_FAILED" in str(call(rotated.plan, edge, (now, now), stolen.ca, tmp_path))
+
+
+def test_an_update_without_a_change_asks_nobody_and_changes_nothing(fleet: Path, rotated: Rotated) -> None:
+    command = ("pulumi", "--non-interactive", "up", "--yes", "--skip-preview", f"--stack={STACK}")
+    succeeds(run(fleet, *command, "--expect-no-changes"))
+    print({name: f"{seconds:.0f} s" for name, seconds in rotated.seconds.items()})  # noqa: T201 (a figure)
