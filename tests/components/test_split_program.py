@@ -34,7 +34,7 @@ class SplitRecorder(Recorder):
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[object, list[tuple[str, str]]]:
         assert args.token.endswith(":readStackOutputs")
-        if args.args["name"].endswith(f"/{pulumi.get_stack()}"):
+        if args.args["name"].endswith(f"/{self.stack}"):
             return super().call(args), []
         try:
             return self._outputs(args.args["name"]), []
