@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from fleet.adopt import import_file
+from fleet.names import HELD_KEYS
 from fleet.plan import Plan
 from tests.leaks import SIGNATURE
 
@@ -32,6 +33,7 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 class Recorder(pulumi.runtime.Mocks):
     def __init__(self) -> None:
         self.resources: dict[str, pulumi.runtime.MockResourceArgs] = {}
+        self.stack = "dev"
         self.last_outputs: Mapping[str, object] = {}
         """Of this very stack, as the last update left them."""
         self.kinds: dict[str, dict[str, pulumi.runtime.MockResourceArgs]] = {}
@@ -57,7 +59,7 @@ class Recorder(pulumi.runtime.Mocks):
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> object:
         assert args.token.endswith(":readStackOutputs"), f"the program calls {args.token}"
-        assert args.args["name"] == f"organization/prometheus-fleet/{pulumi.get_stack()}"
+        assert args.args["name"] == f"organization/prometheus-fleet/{self.stack}"
         return {"outputs": self.last_outputs}
 
     def resources_of(self, kind: str) -> dict[str, Mapping[str, Any]]:
@@ -69,7 +71,12 @@ class Recorder(pulumi.runtime.Mocks):
 
     def secret_data(self, name: str) -> dict[str, str]:
         """The data of a Secret, which must have been marked as secret: then it comes wrapped."""
-        return self.named(name).inputs["stringData"]["value"]
+        data = self.named(name).inputs["stringData"]["value"]
+        return {key: value for key, value in data.items() if key != HELD_KEYS}
+
+    def held_keys(self, name: str) -> list[dict[str, str]]:
+        """What a caller's Secret says of the keys in it."""
+        return [each["labels"] for each in json.loads(self.named(name).inputs["stringData"]["value"][HELD_KEYS])]
 
     def passwords(self) -> list[str]:
         return sorted(name for name, args in self.resources.items() if args.typ.startswith("random:"))
@@ -116,6 +123,7 @@ def run_program(
     preview: bool = False,
 ) -> Recorder:
     recorder = recorder or Recorder()
+    recorder.stack = stack
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(
