@@ -128,7 +128,7 @@ def shown_parts(key: Key) -> Iterator[Part]:
 def needed_above(edge: Edge) -> tuple[Part, ...]:
     """Of an edge between two stacks, whose key the stack below makes: a parent calls, and a receiver is called."""
     if isinstance(edge, FederationEdge):
-        return ("generation", *held(edge).values())
+        return (*held(edge).values(), "generation")
     return (*shown_parts(edge.key), *(("server_certificate", "server_key") if edge.server.ca == FLEET else ()))
 
 

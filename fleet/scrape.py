@@ -61,18 +61,12 @@ def held_keys_job(secrets: Sequence[str], inlined: Sequence[RemoteWriteEdge]) ->
 
     From the mounted `secrets`, and of edges whose password is `inlined` in this configuration.
     """
+    files = [mounted_file(secret, HELD_KEYS) for secret in secrets]
     return {
         "job_name": HELD_KEYS_JOB,
-        "file_sd_configs": [
-            {
-                "files": [mounted_file(secret, HELD_KEYS) for secret in secrets],
-                # Changes are seen at once; this is for a watch that was lost.
-                "refresh_interval": "10s",
-            }
-        ]
-        if secrets
-        else [],
-        "static_configs": [inlined_key(edge) for edge in inlined],
+        # Changes are seen at once; the interval is for a watch that was lost.
+        **({"file_sd_configs": [{"files": files, "refresh_interval": "10s"}]} if files else {}),
+        **({"static_configs": [inlined_key(edge) for edge in inlined]} if inlined else {}),
         "relabel_configs": [{"action": "drop", "regex": ".*"}],
     }
 

@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from fleet.adopt import import_file
 from fleet.keys import generated_hash
+from fleet.names import HELD_KEYS
 from fleet.plan import Plan
 from tests.leaks import SIGNATURE
 
@@ -34,9 +35,9 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 class Recorder(pulumi.runtime.Mocks):
     def __init__(self) -> None:
         self.resources: dict[str, pulumi.runtime.MockResourceArgs] = {}
+        self.stack = "dev"
         self.last_outputs: Mapping[str, object] = {}
         """Of this very stack, as the last update left them."""
-        self.stack = "dev"
         self.kinds: dict[str, dict[str, pulumi.runtime.MockResourceArgs]] = {}
         self.urns: set[str] = set()
         """Of all that was registered, components as well."""
@@ -74,7 +75,12 @@ class Recorder(pulumi.runtime.Mocks):
 
     def secret_data(self, name: str) -> dict[str, str]:
         """The data of a Secret, which must have been marked as secret: then it comes wrapped."""
-        return self.named(name).inputs["stringData"]["value"]
+        data = self.named(name).inputs["stringData"]["value"]
+        return {key: value for key, value in data.items() if key != HELD_KEYS}
+
+    def held_keys(self, name: str) -> list[dict[str, str]]:
+        """What a caller's Secret says of the keys in it."""
+        return [each["labels"] for each in json.loads(self.named(name).inputs["stringData"]["value"][HELD_KEYS])]
 
     def passwords(self) -> list[str]:
         return sorted(name for name, args in self.resources.items() if args.typ.startswith("random:"))
@@ -192,7 +198,7 @@ def test_a_secret_is_in_no_input_that_state_would_hold_in_clear(program: Recorde
 
     text = json.dumps([in_clear(args.inputs) for args in program.resources.values()])
     everything = json.dumps([args.inputs for args in program.resources.values()])
-    for secret in ("password of", "hash-of", "kubeconfig of"):
+    for secret in ("password of", "$2b$", "kubeconfig of"):
         assert secret in everything
         assert secret not in text
 

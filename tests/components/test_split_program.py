@@ -138,7 +138,11 @@ def test_of_a_credential_the_upper_end_learns_what_it_needs_and_no_more(
     deployed: Mapping[str, dict[str, Any]],
 ) -> None:
     assert deployed["eu"]["credentials"] == {
-        "hub-federates-eu": {"password": "password of hub-federates-eu.1", "ca": certificate("authority-1")},
+        "hub-federates-eu": {
+            "password": "password of hub-federates-eu.1",
+            "ca": certificate("authority-1"),
+            "generation": "1",
+        },
         "shop-1-writes-hub": {
             "hash-1": hash_of("shop-1-writes-hub", 1),
             "hash-2": hash_of("shop-1-writes-hub", 2),
@@ -160,7 +164,8 @@ def test_the_top_exports_no_credential(top: SplitRecorder) -> None:
 
 def test_the_hub_calls_each_region_where_its_stack_says_and_with_its_password(top: SplitRecorder) -> None:
     spec = top.releases()["hub-release"].inputs["values"]["prometheus"]["prometheusSpec"]
-    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in spec["additionalScrapeConfigs"]}
+    jobs = [job for job in spec["additionalScrapeConfigs"] if job["job_name"].startswith("federate-")]
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in jobs}
     assert targets == {"federate-eu": ["192.0.2.1:9443"], "federate-us": ["192.0.2.1:9443"]}
     assert top.secret_data("hub-federation-credentials") == {
         "eu": "password of hub-federates-eu.1",
@@ -225,7 +230,10 @@ def test_a_stack_that_is_not_there_is_named_before_anything_is_made(
         ({}, "credentials.hub-federates-us.password"),
         ({"credentials": {"hub-federates-us": {}}}, "credentials.hub-federates-us.password"),
         ({"credentials": {"hub-federates-us": {"password": "x"}}}, "credentials.hub-federates-us.ca"),
-        ({"credentials": {"hub-federates-us": {"password": "x", "ca": "x"}}}, "fleet.clusters.us.gateway.url"),
+        (
+            {"credentials": {"hub-federates-us": {"password": "x", "ca": "x", "generation": "1"}}},
+            "fleet.clusters.us.gateway.url",
+        ),
     ],
 )
 def test_a_stack_that_lacks_an_edge_is_named_with_what_is_missing(

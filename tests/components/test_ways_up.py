@@ -68,7 +68,11 @@ def test_each_of_two_parents_has_its_own_account_and_job(program: Recorder) -> N
         for parent in ("eu", "hub")
     }
     discovered = ["federate-auto-discover/team-a", "federate-auto-discover/team-b"]
-    assert jobs == {"eu": ["federate-both", "federate-two"], "hub": ["federate-two", "federate-eu", *discovered]}
+    own = ["gateway", "gateway-facts", "keys"]
+    assert jobs == {
+        "eu": ["federate-both", "federate-two", *own],
+        "hub": ["federate-two", "federate-eu", *discovered, *own],
+    }
 
 
 def test_routes_are_created_where_the_gateways_are_reached_by_them(program: Recorder) -> None:
