@@ -42,7 +42,7 @@ waves = Waves(plan, configs)
 
 authorities = Authorities(plan.authority)
 # Of an edge between two stacks, the one below makes the credential: it is deployed first.
-credentials = {edge.id: below.credentials.get(edge.id) or Credential(edge, authorities) for edge in plan.edges}
+credentials = {edge.id: below.credentials.get(edge.id) or Credential(edge, authorities, config) for edge in plan.edges}
 gateways = {
     name: Gateway(
         f"{name}-gateway",

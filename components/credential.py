@@ -8,7 +8,7 @@ import pulumi_random
 
 from components.authorities import Authorities
 from fleet.gateway import certificate_identity
-from fleet.keys import Part, hash_part, held, held_key, needed_above, telling_parts
+from fleet.keys import Part, bcrypt_hash, generated_hash, hash_part, held, held_key, needed_above, telling_parts
 from fleet.names import HELD_KEYS
 from fleet.plan import FLEET, Discovery, Edge, Plan, RemoteWriteEdge
 
@@ -21,24 +21,22 @@ class Credential(pulumi.ComponentResource):
     edge: Edge
     parts: Parts
 
-    def __init__(self, edge: Edge, authorities: Authorities) -> None:
+    def __init__(self, edge: Edge, authorities: Authorities, config: pulumi.Config) -> None:
         super().__init__("prometheus-fleet:index:Credential", edge.id)
         self.edge = edge
-        self.parts = {**made_parts(edge, self), **_certificates(edge, authorities)}
+        made = made_parts(edge, self) if edge.key.password_secret is None else _brought(edge, config, self)
+        self.parts = {**made, **_certificates(edge, authorities)}
         self.register_outputs({"username": edge.caller})
 
 
 def made_parts(edge: Edge | Discovery, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
-    """The generation, the caller's user name and password, and the hashes of all passwords that the callee accepts.
-
-    Hashes are kept in state with their passwords, so that they are the same on every run.
-    """
+    """The generation, the caller's user name and password, and the hashes of all passwords that the callee accepts."""
     key = edge.key
     generation = {"generation": pulumi.Output.from_input(str(key.generation))}
     if not key.has_password:
         return generation
     made = {
-        # bcrypt hashes the first 72 bytes only; 32 letters and digits hold 190 bits and need no quoting anywhere.
+        # 32 letters and digits hold 190 bits and need no quoting anywhere.
         generation: pulumi_random.RandomPassword(
             f"{edge.id}.{generation}", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
         )
@@ -47,7 +45,31 @@ def made_parts(edge: Edge | Discovery, parent: pulumi.Resource) -> dict[Part, pu
     return generation | {
         "username": pulumi.Output.from_input(edge.caller),
         "password": pulumi.Output.secret(made[key.generation].result),
-        **{hash_part(each): pulumi.Output.secret(password.bcrypt_hash) for each, password in made.items()},
+        **{
+            hash_part(each): pulumi.Output.secret(password.result.apply(generated_hash))
+            for each, password in made.items()
+        },
+    }
+
+
+def _brought(edge: Edge, config: pulumi.Config, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
+    """The same of a password that stands in the config."""
+    key = cast("str", edge.key.password_secret)
+    password = config.require_secret(key)
+    # Kept in state: with a new salt on each run, the gateway would be loaded anew each time.
+    salt = pulumi_random.RandomPassword(f"{edge.id}.salt", length=16, opts=pulumi.ResourceOptions(parent=parent))
+
+    def hashed(both: Sequence[str]) -> str:
+        try:
+            return bcrypt_hash(both[0], both[1])
+        except ValueError as error:
+            raise pulumi.RunError(f"config key {config.full_key(key)}: {error}") from None
+
+    return {
+        "generation": pulumi.Output.from_input(str(edge.key.generation)),
+        "username": pulumi.Output.from_input(edge.caller),
+        "password": password,
+        hash_part(edge.key.generation): pulumi.Output.secret(pulumi.Output.all(password, salt.result).apply(hashed)),
     }
 
 

@@ -454,8 +454,6 @@ def _connection_policy(callers: Sequence[Caller], tls: Tls) -> dict[str, object]
 def _certificates(tls: Tls) -> dict[str, object]:
     app: dict[str, object] = {
         "certificates": {"load_pem": [{"certificate": pair.certificate, "key": pair.key} for pair in tls.served]},
-        # A resumed session would carry a certificate that is no longer asked for; connections are few and kept alive.
-        "session_tickets": {"disabled": True},
         # It stores nothing.
         "disable_storage_check": True,
         "disable_storage_clean": True,

@@ -1,7 +1,12 @@
 """The parts of an edge's key: which the caller holds, as files of its Prometheus, and which the callee knows it by."""
 
+import string
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import TypedDict
+
+import bcrypt
 
 from fleet.names import DISCOVERY_KEY, FEDERATION_CREDENTIALS, REMOTE_WRITE_CREDENTIALS
 from fleet.pem import authorities_in, signers_of
@@ -23,6 +28,31 @@ to make `server_certificate` and `server_key`."""
 
 def hash_part(generation: int) -> Part:
     return f"hash-{generation}"
+
+
+def generated_hash(password: str) -> str:
+    """Of a password that nobody can guess: cheap to check, or a flood of wrong ones would keep right callers waiting.
+
+    What makes bcrypt slow protects passwords that people think of. This one also needs no salt but its own.
+    """
+    return bcrypt_hash(password, sha256(password.encode()).hexdigest()[:_SALT_BYTES], cost=5)
+
+
+def bcrypt_hash(password: str, salt: str, cost: int = 10) -> str:
+    """As htpasswd and Caddy read it; the same for the same `salt`, which is 16 bytes long.
+
+    Raises ValueError where bcrypt would read only the beginning of the password.
+    """
+    if len(password.encode()) > _BCRYPT_READS:
+        raise ValueError(f"a password has at most {_BCRYPT_READS} bytes, which is all that bcrypt reads")
+    encoded = b64encode(salt.encode()).translate(_BCRYPT_ALPHABET).rstrip(b"=")
+    return bcrypt.hashpw(password.encode(), f"$2b${cost:02}$".encode() + encoded).decode()
+
+
+_BCRYPT_READS = 72
+_SALT_BYTES = 16
+_LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
+_BCRYPT_ALPHABET = bytes.maketrans(f"{_LETTERS}+/".encode(), f"./{_LETTERS}".encode())
 
 
 def password_key(edge: Edge) -> str:

@@ -45,10 +45,14 @@ class Key:
     auth: Auth = "basic"
     generation: int = 1
     """The caller's own. A generation is one password and one certificate, and never comes back."""
+    password_secret: str | None = None
+    """Config key of a password that somebody brings; it has no generations."""
 
     @property
     def accepted(self) -> tuple[int, ...]:
         """Generations that the callee accepts: no two clusters ever change at the same moment."""
+        if self.password_secret is not None:
+            return (self.generation,)
         return tuple(range(max(1, self.generation - 1), self.generation + 2))
 
     @property

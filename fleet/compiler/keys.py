@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pydantic.alias_generators import to_camel
+
 from fleet.compiler.gateways import gateway_plan
 from fleet.errors import Problem, at
 from fleet.page import Page
@@ -12,6 +14,8 @@ from fleet.plan import Discovery, Edge, Key
 
 def edge_key(page: Page, edge: str) -> Key:
     own = page.keys.edges.get(edge, EdgeKey())
+    if own.password_secret is not None:
+        return Key(own.auth or page.keys.auth, 1, own.password_secret)
     return Key(own.auth or page.keys.auth, own.generation or page.keys.generation)
 
 
@@ -30,8 +34,12 @@ def key_problems(page: Page, edges: Sequence[Edge], found: Mapping[str, Discover
             fix = at([*where[:-1], nearest(name, known) or known[0]], "", right).fix if known else ""
             message = f"the fleet has no edge of this name{did_you_mean(name, known)}"
             yield Problem(at(where, "").path, message, fix)
-        elif name in discoveries and own.auth is not None:
-            yield at([*where, "auth"], "has no meaning here: what is discovered is shown a password")
+        elif name in discoveries:
+            for field in own.model_fields_set - {"generation"}:
+                message = "has no meaning here: what is discovered is shown a password of the fleet's own"
+                yield at([*where, to_camel(field)], message)
+        elif own.password_secret is not None and not edge_key(page, name).has_password:
+            yield at([*where, "passwordSecret"], "has no effect: a certificate alone opens this edge")
     for edge in edges:
         if edge.key.has_certificate and not gateway_plan(page, edge.callee).passthrough:
             message = f"TLS ends before {edge.callee}'s gateway, which never sees the certificate of {edge.caller}"

@@ -170,6 +170,14 @@ class EdgeKey(_Strict):
 
     auth: Auth | None = Field(default=None, examples=["both"])
     generation: Generation | None = Field(default=None, examples=[2])
+    password_secret: str | None = Field(default=None, min_length=1, examples=["hub-federates-eu"])
+    """Name of another config key, a Pulumi secret, that holds the password: one that you bring yourself."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.password_secret is not None and self.generation is not None:
+            raise wrong("generation", "has no meaning beside passwordSecret: whoever brings a password renews it")
+        return self
 
 
 class Keys(_Strict):

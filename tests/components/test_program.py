@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import bcrypt
 import pulumi
 import pulumi.runtime.mocks
 import pulumi.runtime.settings
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from fleet.adopt import import_file
+from fleet.keys import generated_hash
 from fleet.names import HELD_KEYS
 from fleet.plan import Plan
 from tests.leaks import SIGNATURE
@@ -33,9 +35,9 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 class Recorder(pulumi.runtime.Mocks):
     def __init__(self) -> None:
         self.resources: dict[str, pulumi.runtime.MockResourceArgs] = {}
-        self.stack = "dev"
         self.last_outputs: Mapping[str, object] = {}
         """Of this very stack, as the last update left them."""
+        self.stack = "dev"
         self.kinds: dict[str, dict[str, pulumi.runtime.MockResourceArgs]] = {}
         self.urns: set[str] = set()
         """Of all that was registered, components as well."""
@@ -46,7 +48,9 @@ class Recorder(pulumi.runtime.Mocks):
             self.kinds.setdefault(args.typ, {})[args.name] = args
         outputs = dict(args.inputs)
         if args.typ == "random:index/randomPassword:RandomPassword":
-            outputs |= {"result": f"password of {args.name}", "bcryptHash": f"$2b$10$hash-of-{args.name}"}
+            outputs |= {"result": f"password of {args.name}"}
+            if args.name.endswith(".salt"):
+                outputs["result"] = "salt" * 4
         if args.typ == "tls:index/privateKey:PrivateKey":
             outputs |= {"privateKeyPemPkcs8": f"private key of {args.name}"}
         if args.typ.startswith("tls:index/certRequest"):
@@ -181,7 +185,7 @@ def test_no_secret_is_in_the_values_of_a_release(program: Recorder) -> None:
     for args in program.releases().values():
         text = json.dumps(args.inputs)
         assert "password of" not in text
-        assert "hash-of" not in text
+        assert "$2b$" not in text
         assert "key of" not in text
 
 
@@ -219,8 +223,12 @@ def test_a_gateway_accepts_its_callers_and_nobody_else(program: Recorder) -> Non
     assert accounts("hub") == htpasswd("shop-1", "shop-1-writes-hub")
 
 
+def hash_of(edge: str, generation: int) -> str:
+    return generated_hash(f"password of {edge}.{generation}")
+
+
 def htpasswd(user: str, edge: str, generations: Sequence[int] = (1, 2)) -> str:
-    return "".join(f"{user}:$2b$10$hash-of-{edge}.{generation}\n" for generation in generations)
+    return "".join(f"{user}:{hash_of(edge, generation)}\n" for generation in generations)
 
 
 def test_a_parent_holds_one_key_for_each_child_and_whom_to_trust(program: Recorder) -> None:
@@ -252,6 +260,17 @@ def test_in_the_second_generation_a_gateway_accepts_three_and_its_caller_uses_th
     assert recorder.secret_data("eu-gateway-accounts")["auth"] == htpasswd("hub", "hub-federates-eu", (2, 1, 3))
     assert recorder.secret_data("hub-federation-credentials")["eu"] == "password of hub-federates-eu.2"
     assert recorder.secret_data("eu-federation-credentials") == program.secret_data("eu-federation-credentials")
+
+
+def test_a_password_that_somebody_brings_is_used_as_it_is(program: Recorder, page: dict[str, Any]) -> None:
+    edges = {"edges": {"hub-federates-eu": {"passwordSecret": "mine"}}}
+    recorder = run_program({**page, "keys": edges}, {"mine": "brought along"})
+    assert recorder.secret_data("hub-federation-credentials")["eu"] == "brought along"
+    user, hashed = recorder.secret_data("eu-gateway-accounts")["auth"].strip().split(":")
+    assert user == "hub"
+    assert bcrypt.checkpw(b"brought along", hashed.encode())
+    assert "hub-federates-eu.1" in program.passwords()
+    assert "hub-federates-eu.1" not in recorder.passwords()
 
 
 def test_a_certificate_is_of_one_edge_and_one_generation(page: dict[str, Any]) -> None:

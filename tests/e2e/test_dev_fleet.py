@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import re
+import ssl
 import subprocess
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
+import gateways
 import httpx
 import pytest
 import yaml
@@ -36,6 +38,7 @@ from live import ROOT, Fleet, make, work_tree
 
 from fleet.alerts import alert_groups
 from fleet.compiler import compile_page
+from fleet.gateway import match_query
 from fleet.manifests import prometheus_rule
 from fleet.names import PAGE_KEY, PART_OF, PROJECT, TIER_LABEL, Tier
 from fleet.network_policies import network_policies
@@ -50,7 +53,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600), pytest.mark.usefix
 LEAVES = ("eu-1", "eu-2")
 A_REGION_IS_COMPLETE = 60
 """Seconds after `make demo`, which waits for each edge alone: a region's first sums may lack one of its leaves."""
-GATEWAYS = {"eu-1": "172.30.1.2", "eu-2": "172.30.2.2", "eu": "172.30.3.2", "hub": "172.30.4.2"}
 
 
 def test_demo_prints_one_line_for_every_edge(fleet: Fleet) -> None:
@@ -156,13 +158,21 @@ def test_an_edge_sends_what_is_kept_and_nothing_else(dev: Plan) -> None:
     ("cluster", "path", "method"), [("eu-1", "/federate", "GET"), ("hub", "/api/v1/write", "POST")]
 )
 def test_a_gateway_refuses_who_has_no_or_a_wrong_credential(cluster: str, path: str, method: str) -> None:
-    url = f"http://{GATEWAYS[cluster]}:30443{path}"
-    assert httpx.request(method, url).status_code == 401
-    assert httpx.request(method, url, auth=("eu", "wrong")).status_code == 401
-    assert httpx.request(method, url, auth=("nobody", "wrong")).status_code == 401
+    for auth in (None, ("eu", "wrong"), ("nobody", "wrong")):
+        assert gateways.call(cluster, method, path, auth).status_code == 401
 
 
-@pytest.mark.parametrize("cluster", GATEWAYS)
+def test_a_gateway_speaks_nothing_but_tls_and_shows_a_certificate_of_the_fleet() -> None:
+    for cluster, address in gateways.ADDRESSES.items():
+        assert httpx.get(f"http://{address}:30443/federate").status_code == 400
+        with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+            gateways.call(cluster, "GET", "/federate", trusting=ssl.create_default_context())
+        # Without a name, or with another's, there is no certificate to show.
+        with pytest.raises(httpx.ConnectError, match="internal error"):
+            gateways.call(cluster, "GET", "/federate", name="other.prometheus-fleet.internal")
+
+
+@pytest.mark.parametrize("cluster", gateways.ADDRESSES)
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -180,25 +190,23 @@ def test_a_gateway_refuses_who_has_no_or_a_wrong_credential(cluster: str, path: 
     ],
 )
 def test_every_other_path_of_a_gateway_is_not_found(cluster: str, method: str, path: str) -> None:
-    answer = httpx.request(method, f"http://{GATEWAYS[cluster]}:30443{path}")
-    assert answer.status_code == 404
+    assert gateways.call(cluster, method, path).status_code == 404
 
 
 def test_the_password_of_one_edge_opens_no_other() -> None:
-    data = json.loads(kubectl("eu", "--namespace=monitoring", "get", "secret", "federation-credentials", "-o=json"))
-    passwords = {child: base64.b64decode(value).decode() for child, value in data["data"].items()}
-    match = {"match[]": '{__name__=~"cluster:.*"}'}
+    passwords = gateways.held("eu")
 
-    def federate(child: str, password: str) -> int:
-        url = f"http://{GATEWAYS[child]}:30443/federate"
-        return httpx.get(url, params=match, auth=("eu", password)).status_code
+    def federate(child: str, password: str, *matches: str) -> int:
+        return gateways.call(child, "GET", f"/federate?{match_query(matches)}", ("eu", password)).status_code
 
-    assert federate("eu-1", passwords["eu-1"]) == 200
-    assert federate("eu-1", passwords["eu-2"]) == 401
+    planned = '{__name__=~"cluster:.*"}'
+    assert federate("eu-1", passwords["eu-1"], planned) == 200
+    assert federate("eu-1", passwords["eu-2"], planned) == 401
+    assert federate("eu-1", passwords["eu-1"], planned, "up") == 403
 
 
 def test_prometheus_itself_is_not_published() -> None:
-    for cluster in (*GATEWAYS, "shop-1"):
+    for cluster in (*gateways.ADDRESSES, "shop-1"):
         published = {
             (service["metadata"]["name"], port["port"])
             for service in objects(cluster, "services", "--all-namespaces")
@@ -209,7 +217,7 @@ def test_prometheus_itself_is_not_published() -> None:
 
 
 def test_a_prometheus_is_ready_with_its_gateway() -> None:
-    for cluster in GATEWAYS:
+    for cluster in gateways.ADDRESSES:
         (pod,) = objects(cluster, "pods", "--namespace=monitoring", "--selector=app.kubernetes.io/name=prometheus")
         containers = {status["name"]: status for status in pod["status"]["containerStatuses"]}
         assert set(containers) == {"prometheus", "config-reloader", "gateway"}
@@ -285,7 +293,7 @@ def test_browsers_are_told_to_trust_no_other_page(cluster: str, path: str) -> No
 
 
 def test_external_labels_say_what_each_tier_may_claim(dev: Plan) -> None:
-    for cluster in GATEWAYS:
+    for cluster in gateways.ADDRESSES:
         config = api(cluster, "status/config")["yaml"]
         stated = re.search(r"^  external_labels:\n((?:    .*\n)+)", config, re.MULTILINE)
         assert stated
@@ -369,7 +377,7 @@ def test_no_secret_is_in_state_outputs_or_renderings(fleet: Fleet, secrets: set[
     assert {path.name: found for path, text in rendered.items() if (found := leaked(secrets, text))} == {}
 
 
-@pytest.mark.parametrize("cluster", [*GATEWAYS, "shop-1"])
+@pytest.mark.parametrize("cluster", [*gateways.ADDRESSES, "shop-1"])
 def test_no_secret_is_in_a_release_or_an_event(fleet: Fleet, secrets: set[str], cluster: str) -> None:
     release = ("kube-prometheus-stack", "--namespace=monitoring", f"--kube-context={cluster}")
     # Values, manifest, hooks and notes.

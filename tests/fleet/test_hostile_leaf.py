@@ -33,7 +33,7 @@ HOUR = 60
 _SETTINGS = {
     "intervals": {"scrape": "500ms", "rules": "500ms", "federation": {"floor": "1s", "regional": "1s", "global": "1s"}},
     "alerting": {"after": "1500ms"},
-    "tiers": {"leaf": {"budget": 1000}, "regional": {"budget": 1000}},
+    "tiers": {"leaf": {"budget": 1000}, "regional": {"budget": 1750}},
 }
 _HUB = {"hub": {"tier": "global", "context": "hub"}}
 _REGIONS = {"north": "cold", "south": "warm", "rogue": "far"}
@@ -132,8 +132,9 @@ def _jobs(plan: Plan, children: Mapping[str, Child], folder: Path) -> Iterator[J
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[Tier, World]]:
     folder = tmp_path_factory.mktemp("hostile")
     tiers: tuple[Tier, ...] = ("leaf", "region")
-    with contextlib.ExitStack() as running:
-        yield {tier: running.enter_context(world(tier, folder / tier)) for tier in tiers}
+    with contextlib.ExitStack() as running, ThreadPoolExecutor() as threads:
+        found = threads.map(lambda tier: running.enter_context(world(tier, folder / tier)), tiers)
+        yield dict(zip(tiers, found, strict=True))
 
 
 def attacked(world: World, case: Case, scrapes: int = 3) -> int:

@@ -423,7 +423,17 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
             "keys": {"edges": {"eu-discovers": {"auth": "mtls"}}},
         },
         "keys.edges.eu-discovers.auth",
-        "has no meaning here: what is discovered is shown a password",
+        "has no meaning here: what is discovered is shown a password of the fleet's own",
+    ),
+    "a password beside a generation": (
+        {"keys": {"edges": {"hub-federates-eu": {"passwordSecret": "mine", "generation": 2}}}},
+        "keys.edges.hub-federates-eu.generation",
+        "has no meaning beside passwordSecret: whoever brings a password renews it",
+    ),
+    "a password that opens nothing": (
+        {"keys": {"edges": {"hub-federates-eu": {"passwordSecret": "mine", "auth": "mtls"}}}},
+        "keys.edges.hub-federates-eu.passwordSecret",
+        "has no effect: a certificate alone opens this edge",
     ),
     "a generation before the first": (
         {"keys": {"generation": 0}},

@@ -133,6 +133,7 @@ _US = {"user": "us", "password": password("us", GENERATION)}
 _CAREFUL = {"user": "careful", "password": password("careful", GENERATION)}
 _SHOP = {"user": "shop-1", "password": password("shop-1", GENERATION)}
 _WRITE = {"target": "/api/v1/write", "method": "POST", **_SHOP}
+WRITING = Attempt("remote write of what is no sample", "400", body=b"x", **_WRITE)
 _LARGE = str(WRITE_LIMIT + 1)
 ATTEMPTS = [
     # Who
@@ -153,6 +154,7 @@ ATTEMPTS = [
     Attempt("the password of the previous generation", "200", password=password("eu", GENERATION - 1)),
     Attempt("a password dropped two generations ago", "401", password=password("eu", GENERATION - 2)),
     Attempt("two credentials in one header", "401", headers={"Authorization": "Basic eA==, Basic eA=="}, user=None),
+    Attempt("two headers with a credential", "401", headers={"authorization": "Basic eA=="}),
     Attempt("a bearer token", "401", headers={"Authorization": "Bearer x"}, user=None),
     Attempt("a planned certificate", "200", user=None, certificate="certified"),
     Attempt("a planned certificate over HTTP/2", "200", user=None, certificate="certified", http2=True),
@@ -245,7 +247,7 @@ ATTEMPTS = [
     Attempt("a scrape with a body", "413", body=b"match[]=up"),
     Attempt("a scrape with a body of unknown length", "413", body=b"match[]=up", chunked=True),
     # Remote write
-    Attempt("remote write of what is no sample", "400", body=b"x", **_WRITE),
+    WRITING,
     Attempt("remote write without credentials", "401", **{**_WRITE, "user": None}),
     Attempt("remote write with a key to federate", "401", target="/api/v1/write", method="POST"),
     Attempt("a scrape with a key to write", "401", **_SHOP),

@@ -72,7 +72,7 @@ def test_after_all_of_it_prometheus_still_runs(guarded: Guarded, outcomes: Mappi
     assert len(outcomes) == len(ATTEMPTS)
     assert guarded.prometheus.is_running()
     called = re.findall(r'^prometheus_http_requests_total{.*handler="(.*)"} [1-9]', get(9090, "/metrics"), re.MULTILINE)
-    assert set(called) == {"/federate", "/api/v1/write", "/metrics"}
+    assert set(called) == {"/federate", "/api/v1/write", "/metrics", "/-/ready"}
 
 
 def test_the_document_tells_what_was_seen(outcomes: Mapping[str, str]) -> None:

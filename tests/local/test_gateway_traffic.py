@@ -2,14 +2,14 @@
 
 import contextlib
 import json
-import shutil
 import socket
 import ssl
-import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +17,26 @@ from typing import Any
 
 import pytest
 import yaml
-from attacks import AUTHORITY, EDGES, GENERATION, NAME, SERVED, TLS, bcrypt_hash, certificate, password
+from attacks import (
+    AUTHORITY,
+    EDGES,
+    GENERATION,
+    NAME,
+    PLANNED,
+    SERVED,
+    TLS,
+    WRITING,
+    bcrypt_hash,
+    certificate,
+    outcome,
+    password,
+)
+from cryptography import x509
 from isolation import own_network
 from running_gateway import LOOPBACK, Program, gateway, prometheus, wait_until, write_config
 
 from fleet.gateway import Caller, KeyPair, MountedKeyPair, Tls, caddy_config
-from fleet.names import FEDERATION_CREDENTIALS, GATEWAY_FACTS_PORT
+from fleet.names import GATEWAY_FACTS_PORT
 from fleet.plan import FederationEdge
 from fleet.scrape import federation_job
 
@@ -30,6 +44,8 @@ pytestmark = pytest.mark.cluster
 
 CHILD, PARENT = 9090, 9091
 RECORD = "cluster:answer:sum"
+INTERVAL, JOBS = timedelta(seconds=3), 16
+"""Together a scrape every 0.2 s, each with the time that a busy machine takes."""
 
 
 def ask(port: int, promql: str) -> list[dict[str, Any]]:
@@ -47,7 +63,7 @@ HASHES = {
     (edge.caller, generation): bcrypt_hash(password(edge.caller, generation))
     for edge in EDGES.values()
     if edge.key.auth != "mtls"
-    for generation in range(GENERATION - 1, GENERATION + 3)
+    for generation in range(GENERATION - 1, GENERATION + 4)
 }
 
 
@@ -77,9 +93,8 @@ def parental(folder: Path) -> dict[str, Any]:
     def job(name: str, number: int) -> dict[str, Any]:
         edge = EDGES[name]
         assert isinstance(edge, FederationEdge)
-        second = timedelta(seconds=1)
         made: dict[str, Any] = {
-            **federation_job(replace(edge, scheme="https", interval=second, timeout=second), f"{LOOPBACK}:9443"),
+            **federation_job(replace(edge, scheme="https", interval=INTERVAL, timeout=INTERVAL), f"{LOOPBACK}:9443"),
             "job_name": f"{name}-{number}",
             "tls_config": tls if edge.key.auth == "basic" else keyed(name),
         }
@@ -97,8 +112,9 @@ def parental(folder: Path) -> dict[str, Any]:
         "basic_auth": {"username": "shop-1", "password_file": str(folder / "shop-1")},
         "tls_config": tls,
     }
-    jobs = [job(name, number) for name in ("eu", "us", "certified", "careful") for number in range(2)]
-    return {"scrape_configs": jobs, "remote_write": [queue]}
+    jobs = [job(name, number) for name in ("eu", "us", "certified", "careful") for number in range(JOBS // 4)]
+    failures = {"scrape_failure_log_file": str(folder / "failures")}
+    return {"global": failures, "scrape_configs": jobs, "remote_write": [queue]}
 
 
 def child(folder: Path) -> dict[str, Any]:
@@ -134,7 +150,7 @@ def traffic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traffic]:
         running.enter_context(prometheus(folder / "child", child(folder), "--web.enable-remote-write-receiver"))
         proxy = running.enter_context(gateway(folder / "gateway", caddy_config(callers(), TLS), LOOPBACK, "--watch"))
         running.enter_context(prometheus(folder / "parent", parental(folder / "keys"), port=PARENT))
-        wait_until(lambda: len(ask(PARENT, "up == 1")) == 8, "every job has scraped")
+        wait_until(lambda: len(ask(PARENT, "up == 1")) == JOBS, "every job has scraped")
         yield Traffic(folder, proxy, folder / "gateway" / "caddy.json")
 
 
@@ -155,12 +171,130 @@ def test_a_configuration_that_changes_again_and_again_costs_no_request(traffic: 
         traffic.rewrite(GENERATION + (number + 1) % 2)
     passed = int(time.time() - started)
     scrapes = [float(value) for series in ask(PARENT, f"up[{passed}s]") for _, value in series["values"]]
-    assert len(scrapes) >= 8 * (passed - 2)
-    assert set(scrapes) == {1}
+    assert len(scrapes) >= JOBS * (timedelta(seconds=passed) // INTERVAL - 1)
+    failures = (traffic.folder / "keys" / "failures").read_text()
+    assert set(scrapes) == {1}, failures
     own = read(PARENT, "/metrics")
     for lost in ("failed", "dropped"):
         totals = [
             line for line in own.splitlines() if line.startswith(f"prometheus_remote_storage_samples_{lost}_total")
         ]
         assert all(line.endswith(" 0") for line in totals), totals
-    print(len(scrapes), passed, [l for l in own.splitlines() if l.startswith("prometheus_remote_storage_samples")])
+
+
+def handshake(name: str | None = NAME) -> tuple[ssl.SSLSocket, int]:
+    """A connection, and the serial number of the certificate that was shown."""
+    context = ssl.create_default_context(cadata=AUTHORITY.pem)
+    context.check_hostname = name is not None
+    connection = context.wrap_socket(socket.create_connection((LOOPBACK, 9443), timeout=10), server_hostname=name)
+    shown = connection.getpeercert(binary_form=True)
+    assert shown is not None
+    return connection, x509.load_der_x509_certificate(shown).serial_number
+
+
+def serial(pair: KeyPair) -> int:
+    return x509.load_pem_x509_certificate(pair.certificate.encode()).serial_number
+
+
+def test_a_key_is_dropped_also_where_the_connection_was_there_before(traffic: Traffic) -> None:
+    """HTTP/1.1 on one connection: what was authenticated once stays open no longer than its request."""
+    credential = b64encode(f"eu:{password('eu', GENERATION)}".encode()).decode()
+    request = f"GET {PLANNED} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credential}\r\n\r\n".encode()
+    connection, _ = handshake()
+    with connection:
+        connection.sendall(request)
+        assert connection.recv(2**16).startswith(b"HTTP/1.1 200 ")
+        traffic.rewrite(GENERATION + 2)
+        answer = b""
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            connection.sendall(request)
+            answer = connection.recv(2**16)
+        assert not answer or answer.startswith(b"HTTP/1.1 401 ")
+    again, _ = handshake()
+    with again:
+        again.sendall(request)
+        assert again.recv(2**16).startswith(b"HTTP/1.1 401 ")
+    traffic.rewrite(GENERATION)
+
+
+@pytest.mark.parametrize("generation", EDGES["shop-1"].key.accepted)
+def test_while_prometheus_is_away_a_sender_is_told_to_try_again(tmp_path: Path, generation: int) -> None:
+    """After a 401 or a 403 it would drop its samples for good."""
+    sent = replace(WRITING, password=password("shop-1", generation))
+    with own_network(), gateway(tmp_path / "gateway", caddy_config(callers(), TLS)):
+        assert outcome(sent, tmp_path) == "502"
+
+
+@pytest.mark.usefixtures("traffic")
+def test_no_tls_session_outlives_its_connection() -> None:
+    """A resumed one would bring along a certificate that was believed at its beginning: so Caddy gives no tickets."""
+    context = ssl.create_default_context(cadata=AUTHORITY.pem)
+    session: ssl.SSLSession | None = None
+    for _ in range(2):
+        plain = socket.create_connection((LOOPBACK, 9443), timeout=10)
+        with context.wrap_socket(plain, server_hostname=NAME, session=session) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(2**16).startswith(b"HTTP/1.1 404 ")
+            session = connection.session
+            assert not connection.session_reused
+            assert session is None or not session.has_ticket
+
+
+def mount(directory: Path, pair: KeyPair) -> None:
+    """As a kubelet does: a new folder each time, and one link that is moved to it."""
+    version = directory / f"..{serial(pair)}"
+    version.mkdir(parents=True)
+    (version / "tls.crt").write_text(pair.certificate)
+    (version / "tls.key").write_text(pair.key)
+    link = directory / "..new"
+    link.symlink_to(version.name)
+    link.rename(directory / "..data")
+    for name in ("tls.crt", "tls.key"):
+        if not (directory / name).exists():
+            (directory / name).symlink_to(f"..data/{name}")
+
+
+def test_a_mounted_certificate_that_changes_is_shown_to_the_next_who_connects(tmp_path: Path) -> None:
+    first, second = (AUTHORITY.signed("eu-1", dns=[NAME, "eu-1.example.com"]) for _ in range(2))
+    mounted = MountedKeyPair(str(tmp_path / "tls"), "a-path-that-nobody-knows")
+    mount(tmp_path / "tls", first)
+    with (
+        own_network(),
+        gateway(tmp_path / "gateway", caddy_config(callers(), Tls([], [AUTHORITY.pem], mounted))),
+    ):
+        before, shown = handshake()
+        assert shown == serial(first)
+        mount(tmp_path / "tls", second)
+        for name in (NAME, "eu-1.example.com", "EU-1.example.com"):
+            after, shown = handshake(name)
+            after.close()
+            assert shown == serial(second)
+        before.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert before.recv(2**16).startswith(b"HTTP/1.1 404 "), "who is connected stays so"
+        before.close()
+        for path in ("/", "/guessed", f"/{mounted.path}x"):
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                read(9445, path)
+        assert "PRIVATE" in read(9445, f"/{mounted.path}"), "or the test before would prove nothing"
+
+
+def test_a_certificate_of_the_fleet_is_shown_beside_a_mounted_one(tmp_path: Path) -> None:
+    other = AUTHORITY.signed("eu-1", dns=["eu-1.example.com"])
+    mounted = MountedKeyPair(str(tmp_path / "tls"), "path")
+    mount(tmp_path / "tls", other)
+    with own_network(), gateway(tmp_path / "gateway", caddy_config(callers(), Tls([SERVED], [AUTHORITY.pem], mounted))):
+        for name, pair in {NAME: SERVED, "eu-1.example.com": other}.items():
+            connection, shown = handshake(name)
+            connection.close()
+            assert shown == serial(pair)
+
+
+def test_without_its_file_the_gateway_answers_nobody_until_it_is_there(tmp_path: Path) -> None:
+    mounted = MountedKeyPair(str(tmp_path / "tls"), "path")
+    with own_network(), gateway(tmp_path / "gateway", caddy_config(callers(), Tls([], [AUTHORITY.pem], mounted))):
+        with pytest.raises(ssl.SSLError):
+            handshake()
+        mount(tmp_path / "tls", SERVED)
+        connection, shown = handshake()
+        connection.close()
+        assert shown == serial(SERVED)

@@ -1,0 +1,24 @@
+import bcrypt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.keys import bcrypt_hash, generated_hash
+
+
+@given(password=st.text(max_size=18))
+def test_a_hash_is_of_its_password_and_of_no_other(password: str) -> None:
+    hashed = generated_hash(password).encode()
+    assert bcrypt.checkpw(password.encode(), hashed)
+    assert not bcrypt.checkpw(password.encode() + b"x", hashed)
+
+
+def test_a_hash_is_the_same_on_every_run() -> None:
+    assert bcrypt_hash("a", "0123456789abcdef") == bcrypt_hash("a", "0123456789abcdef")
+    assert bcrypt_hash("a", "0123456789abcdef") != bcrypt_hash("a", "0123456789abcdeg")
+
+
+def test_a_password_of_which_bcrypt_would_read_only_the_beginning_is_refused() -> None:
+    bcrypt_hash("x" * 72, "0123456789abcdef")
+    with pytest.raises(ValueError, match="at most 72 bytes"):
+        bcrypt_hash("x" * 73, "0123456789abcdef")
