@@ -50,8 +50,9 @@ class Rotation:
     def keys(self, edges: Sequence[str], *, revoke: bool) -> None:
         """Brings the keys of `edges`, or all, one generation on; two to `revoke`, after which the first is refused."""
         fleet, old = self._read(), self._deployed()
-        page = planned_keys(_plan(fleet))
-        _refuse_unknown(edges, page)
+        plan = _plan(fleet)
+        page = planned_keys(plan)
+        _refuse_unknown(edges, plan, page)
         wanted = [*edges] or [*page.keys]
         ahead = min(page.keys[edge] - old.keys.get(edge, page.keys[edge]) for edge in wanted)
         begun = self._finish()
@@ -144,11 +145,19 @@ def _plan(fleet: FleetPage) -> Plan:
     return compile_fleet(fleet).part(fleet.stack)
 
 
-def _refuse_unknown(edges: Sequence[str], page: KeyState) -> None:
-    unknown = [edge for edge in edges if edge not in page.keys]
-    if unknown:
-        message = "the fleet has no edge of this name"
-        raise FleetError([Problem(f"--edge {edge}", message + did_you_mean(edge, page.keys)) for edge in unknown])
+def _refuse_unknown(edges: Sequence[str], plan: Plan, page: KeyState) -> None:
+    brought = {each.id for each in plan.keyed} - {*page.keys}
+    if problems := [
+        Problem(
+            f"--edge {edge}",
+            "its password is your own and has no generations (keys.edges, passwordSecret)"
+            if edge in brought
+            else f"the fleet has no edge of this name{did_you_mean(edge, page.keys)}",
+        )
+        for edge in edges
+        if edge not in page.keys
+    ]:
+        raise FleetError(problems)
 
 
 def _next_generation(fleet: FleetPage, edges: Sequence[str]) -> Values:
