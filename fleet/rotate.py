@@ -5,7 +5,6 @@ one was stopped.
 """
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from fleet.compiler import compile_fleet
 from fleet.duration import format_duration
 from fleet.errors import FleetError, Problem, dotted
-from fleet.live import live_evidence, stack_keys
+from fleet.live import live_evidence, run_to_its_end, stack_keys
 from fleet.page import FleetPage, read_fleet
 from fleet.page.editing import Values, edit_page
 from fleet.page.problems import did_you_mean
@@ -113,7 +112,7 @@ class Rotation:
         command = ["pulumi", "up", "--suppress-outputs", "--stack", self.stack]
         if not self.is_asked:
             command += ["--yes", "--skip-preview", "--non-interactive"]
-        if subprocess.run(command, check=False).returncode:
+        if run_to_its_end(command):
             message = (
                 "failed or was declined, as it says above; once that is mended, the same command goes on from here"
             )
