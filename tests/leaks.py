@@ -1,12 +1,20 @@
 """What is secret in a stack, found in its decrypted state: a new kind of secret is looked for as well."""
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 import yaml
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
 
 _SHORTEST = 16
 """Characters; anything shorter is a user name, or found in any text."""
@@ -64,8 +72,8 @@ def _texts(node: object) -> Iterator[str]:
 
 def private_parts(text: str) -> Iterator[str]:
     """The parts of a secret text that are private; certificates and structure are not."""
-    keys: list[str] = _PRIVATE_KEY.findall(text.replace("\\n", "\n"))
-    yield from (line for key in keys for line in key.split() if len(line) >= _SHORTEST)
+    for found in _PRIVATE_KEY.finditer(text.replace("\\n", "\n")):
+        yield from _private_lines(found[0])
     rest = _CERTIFICATE.sub("", _PRIVATE_KEY.sub("", text)).strip()
     if len(rest) < _SHORTEST:
         return
@@ -74,6 +82,18 @@ def private_parts(text: str) -> Iterator[str]:
         yield rest.rpartition(":")[2] if ":$2" in rest else rest
     else:
         yield from (value for value in _named(_parsed(rest)) if len(value) >= _SHORTEST)
+
+
+def _private_lines(pem: str) -> Iterator[str]:
+    """Those that do not lie in the public key as well, which a private one repeats."""
+    load = load_ssh_private_key if "OPENSSH" in pem else load_pem_private_key
+    public = load(pem.encode(), None).public_key()
+    known = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    with contextlib.suppress(UnsupportedAlgorithm):
+        known += base64.b64decode(public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).split()[1])
+    for line in pem.split("-----")[2].split():
+        if len(line) >= _SHORTEST and base64.b64decode(line) not in known:
+            yield line
 
 
 def _parsed(text: str) -> object:

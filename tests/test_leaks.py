@@ -2,13 +2,17 @@ import base64
 import json
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.leaks import SIGNATURE, leaked, private_parts, secrets_of
 
 PASSWORD = "jV9aDk3mQz7LpWx2TnRc8YbHs4GfUeK1"  # noqa: S105 (of nothing)
 HASH = "$2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
 PEM = "-----BEGIN {0}-----\n{1}\n{2}==\n-----END {0}-----\n"
-KEY = PEM.format("PRIVATE KEY", "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49", "Ab3dEf6hIj9kLm2nOp5q")
+KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+PRIVATE = KEY.splitlines()[1:3]
+"""What follows is the public key."""
 CERTIFICATE = PEM.format("CERTIFICATE", "MIIBszCCAVmgAwIBAgIUQ2VydGlmaWNh", "dGVBdXRob3JpdHlPZlRo")
 
 
@@ -17,13 +21,13 @@ CERTIFICATE = PEM.format("CERTIFICATE", "MIIBszCCAVmgAwIBAgIUQ2VydGlmaWNh", "dGV
     [
         (PASSWORD, [PASSWORD]),
         (f"eu:{HASH}\n", [HASH]),
-        (KEY + CERTIFICATE, [*KEY.split()[3:5]]),
+        (KEY + CERTIFICATE, PRIVATE),
         (CERTIFICATE, []),
         ("eu-1", []),
         (json.dumps({"apps": [{"username": "eu", "password": HASH}]}), [HASH]),
         (
             json.dumps({"load_pem": [{"certificate": CERTIFICATE, "key": KEY}], "password": HASH}, indent=1),
-            [*KEY.split()[3:5], HASH],
+            [*PRIVATE, HASH],
         ),
         (f"users:\n- user:\n    client-key-data: {PASSWORD}\n    server: https://192.0.2.1:6443\n", [PASSWORD]),
     ],
@@ -40,7 +44,7 @@ def test_secrets_of_any_kind_are_found_in_state() -> None:
     state = {
         "resources": [{"outputs": {"result": wrapped(PASSWORD), "length": 32}}, {"inputs": {"data": wrapped(data)}}]
     }
-    assert {PASSWORD, *KEY.split()[3:5]} <= secrets_of(state)
+    assert {PASSWORD, *PRIVATE} <= secrets_of(state)
 
 
 @pytest.mark.parametrize("before", ["", "x", "xy", "xyz"])

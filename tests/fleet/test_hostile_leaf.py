@@ -31,7 +31,11 @@ HOUR = 60
 """Scrapes that a leaf's parent makes in an hour, by the default interval."""
 
 _SETTINGS = {
-    "intervals": {"scrape": "500ms", "rules": "500ms", "federation": {"floor": "1s", "regional": "1s", "global": "1s"}},
+    "intervals": {
+        "scrape": "500ms",
+        "rules": "500ms",
+        "federation": {"floor": "1s", "regional": "1s", "global": "1s", "timeout": "1s"},
+    },
     "alerting": {"after": "1500ms"},
     "tiers": {"leaf": {"budget": 1000}, "regional": {"budget": 1750}},
 }
