@@ -33,7 +33,10 @@ def refuse_gaps(plan: Plan, config: pulumi.Config) -> None:
 def _own_outputs() -> object:
     """As the last update left them; of a stack that is new, none."""
     full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": full_name})
+    try:
+        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": full_name})
+    except Exception as error:  # noqa: BLE001 (what the engine answers is no more than that)
+        raise pulumi.RunError(f"what stack {full_name} deployed last cannot be read: {error}") from None
     return cast("Mapping[str, object]", answer.value or {}).get("outputs")
 
 

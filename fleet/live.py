@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
@@ -26,6 +27,17 @@ def stack_keys(stack: str) -> KeyState | None:
         return KeyState.model_validate_json(_stack_output(stack))
     except ValidationError:
         return None
+
+
+def run_to_its_end(command: Sequence[str], stdin: int | None = None) -> int:
+    """Pulumi with the terminal as it is, or with another `stdin`; answers its exit status."""
+    with subprocess.Popen(command, stdin=stdin) as running:
+        try:
+            return running.wait()
+        except KeyboardInterrupt:
+            # Pulumi has the signal as well, and cancels: killed instead, it would leave a lock and plugins.
+            running.wait()
+            raise
 
 
 def _stack_output(stack: str) -> str:

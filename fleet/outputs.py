@@ -6,6 +6,7 @@ from datetime import timedelta
 from fleet.duration import format_duration
 from fleet.names import DISCOVERY_JOB, PROMETHEUS, Tier, service_labels
 from fleet.plan import ClusterPlan, FederationEdge, Plan
+from fleet.rotation import planned_keys
 from fleet.rules import cluster_rules, rule_groups
 
 SEND_DELAY = timedelta(seconds=5)
@@ -53,8 +54,7 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
             for edge in plan.remote_write
             if edge.receiver in plan.clusters
         ],
-        "keys": {edge.id: edge.key.generation for edge in plan.keyed},
-        "authority": {"trust": list(plan.authority.trust), "issue": plan.authority.issue},
+        **planned_keys(plan).model_dump(mode="json"),
         "readers": [
             {"reader": reader.name, "cluster": cluster.name, "url": gateway_urls.get(cluster.name)}
             for cluster in plan.clusters.values()

@@ -5,7 +5,6 @@ one was stopped.
 """
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 from fleet.compiler import compile_fleet
 from fleet.duration import format_duration
 from fleet.errors import FleetError, Problem, dotted
-from fleet.live import live_evidence, stack_keys
+from fleet.live import live_evidence, run_to_its_end, stack_keys
 from fleet.page import FleetPage, read_fleet
 from fleet.page.editing import Values, edit_page
 from fleet.page.problems import did_you_mean
@@ -50,8 +49,9 @@ class Rotation:
     def keys(self, edges: Sequence[str], *, revoke: bool) -> None:
         """Brings the keys of `edges`, or all, one generation on; two to `revoke`, after which the first is refused."""
         fleet, old = self._read(), self._deployed()
-        page = planned_keys(_plan(fleet))
-        _refuse_unknown(edges, page)
+        plan = _plan(fleet)
+        page = planned_keys(plan)
+        _refuse_unknown(edges, plan, page)
         wanted = [*edges] or [*page.keys]
         ahead = min(page.keys[edge] - old.keys.get(edge, page.keys[edge]) for edge in wanted)
         begun = self._finish()
@@ -112,7 +112,7 @@ class Rotation:
         command = ["pulumi", "up", "--suppress-outputs", "--stack", self.stack]
         if not self.is_asked:
             command += ["--yes", "--skip-preview", "--non-interactive"]
-        if subprocess.run(command, check=False).returncode:
+        if run_to_its_end(command):
             message = (
                 "failed or was declined, as it says above; once that is mended, the same command goes on from here"
             )
@@ -144,11 +144,19 @@ def _plan(fleet: FleetPage) -> Plan:
     return compile_fleet(fleet).part(fleet.stack)
 
 
-def _refuse_unknown(edges: Sequence[str], page: KeyState) -> None:
-    unknown = [edge for edge in edges if edge not in page.keys]
-    if unknown:
-        message = "the fleet has no edge of this name"
-        raise FleetError([Problem(f"--edge {edge}", message + did_you_mean(edge, page.keys)) for edge in unknown])
+def _refuse_unknown(edges: Sequence[str], plan: Plan, page: KeyState) -> None:
+    brought = {each.id for each in plan.keyed} - {*page.keys}
+    if problems := [
+        Problem(
+            f"--edge {edge}",
+            "its password is your own and has no generations (keys.edges, passwordSecret)"
+            if edge in brought
+            else f"the fleet has no edge of this name{did_you_mean(edge, page.keys)}",
+        )
+        for edge in edges
+        if edge not in page.keys
+    ]:
+        raise FleetError(problems)
 
 
 def _next_generation(fleet: FleetPage, edges: Sequence[str]) -> Values:

@@ -37,8 +37,10 @@ class _Recorded(BaseModel):
 
 
 def planned_keys(plan: Plan) -> KeyState:
+    """Of all keys that have generations: who brings a password renews it."""
     authority = AuthorityState(trust=tuple(sorted(plan.authority.trust)), issue=plan.authority.issue)
-    return KeyState(keys={each.id: each.key.generation for each in plan.keyed}, authority=authority)
+    keys = {each.id: each.key.generation for each in plan.keyed if each.key.password_secret is None}
+    return KeyState(keys=keys, authority=authority)
 
 
 def recorded_keys(outputs: object) -> KeyState | None:

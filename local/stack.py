@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field
 
+from fleet.live import run_to_its_end
 from fleet.names import PROJECT, RELEASE
 from fleet.plan import Plan
 from local.environment import BACKEND, STACK
@@ -48,21 +49,11 @@ def deploy(plan: Plan) -> None:
         prepared.detail = _take_up(plan)
     with step("pulumi up"):
         command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", STACK]
-        if _run_to_its_end([*command, "--policy-pack", "policies"]):
+        if run_to_its_end([*command, "--policy-pack", "policies"], stdin=subprocess.DEVNULL):
             raise LocalError(
                 "pulumi up failed; what it printed above says where.\n"
                 "Mend that and run `make demo` again: it goes on from here. `make down` takes everything away."
             )
-
-
-def _run_to_its_end(command: list[str]) -> int:
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as running:
-        try:
-            return running.wait()
-        except KeyboardInterrupt:
-            # Pulumi has the signal as well, and cancels: killed instead, it would leave a lock and plugins.
-            running.wait()
-            raise
 
 
 def _unlock() -> None:

@@ -35,7 +35,6 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 class Recorder(pulumi.runtime.Mocks):
     def __init__(self) -> None:
         self.resources: dict[str, pulumi.runtime.MockResourceArgs] = {}
-        self.stack = "dev"
         self.last_outputs: Mapping[str, object] = {}
         """Of this very stack, as the last update left them."""
         self.kinds: dict[str, dict[str, pulumi.runtime.MockResourceArgs]] = {}

@@ -11,6 +11,11 @@ import pytest
 import yaml
 from test_program import ROOT, Recorder, certificate, hash_of, htpasswd, run_program
 
+import fleet.evidence
+from fleet.evidence import Clients
+from fleet.plan import Plan
+from fleet.rotation import Seen
+
 EXAMPLE = ROOT / "examples" / "stack-per-region"
 REFERENCE = "pulumi:pulumi:StackReference"
 
@@ -255,3 +260,25 @@ def test_a_secret_that_cannot_be_decrypted_is_no_password(deployed: Mapping[str,
         "stack us's output credentials.hub-federates-us.password cannot be decrypted here",
         "Stacks of one fleet have the same passphrase, or secrets providers that all of them may use.",
     ]
+
+
+def test_both_ends_of_a_crossing_edge_confirm_a_step_of_its_key(
+    deployed: Mapping[str, dict[str, Any]], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for page in folder.glob("Pulumi.*.yaml"):
+        (tmp_path / page.name).write_text(page.read_text())
+    settings = yaml.safe_load((tmp_path / "Pulumi.global.yaml").read_text())
+    settings["config"]["prometheus-fleet:fleet"]["keys"] = {"edges": {"shop-1-writes-hub": {"generation": 2}}}
+    (tmp_path / "Pulumi.global.yaml").write_text(yaml.safe_dump(settings))
+    monkeypatch.chdir(tmp_path)
+
+    async def silent(_plan: Plan, clients: Clients) -> Seen:
+        return dict.fromkeys(clients, "says nothing")
+
+    monkeypatch.setattr(fleet.evidence, "evidence", silent)
+    recorder = SplitRecorder({})
+    recorder.last_outputs = deployed["eu"]
+    with pytest.raises(pulumi.RunError) as refusal:
+        run("eu", recorder)
+    assert "- shop-1: says nothing\n- hub: says nothing\n" in str(refusal.value)
+    assert recorder.resources == {}

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from kubectl import eventually, kubectl, objects, query, raw_samples
+from kubectl import api, eventually, kubectl, objects, query, raw_samples
 from live import ROOT
 
 from fleet.compiler import compile_fleet
@@ -104,6 +104,7 @@ class Rotated:
     said: dict[str, str] = field(default_factory=dict)
     stolen: dict[str, Shown] = field(default_factory=dict)
     """By edge, before the first rotation."""
+    recorded_when_killed: Mapping[str, int] = field(default_factory=dict)
     answers_before_new_authority: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -210,6 +211,10 @@ def rotate(folder: Path, *arguments: str) -> tuple[str, float]:
     return said, time.monotonic() - started
 
 
+def output(folder: Path) -> Any:
+    return json.loads(succeeds(run(folder, "pulumi", "stack", "output", "fleet", "--json", f"--stack={STACK}")))
+
+
 def killed_half_way(folder: Path) -> str:
     """A rotation of all keys whose Pulumi, and all with it, is killed once a first Secret is written."""
     command = [sys.executable, "-m", "fleet", "rotate", "--yes", "--stack", STACK, "keys"]
@@ -299,6 +304,7 @@ def rotated(fleet: Path, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -
     result.stolen = {edge.id: held(edge) for edge in plan.edges}
     result.said["first"], result.seconds["first"] = rotate(fleet, "keys")
     result.said["killed"] = killed_half_way(fleet)
+    result.recorded_when_killed = output(fleet)["keys"]
     succeeds(run(fleet, "pulumi", "cancel", "--yes", f"--stack={STACK}"))
     result.said["continued"], result.seconds["continued"] = rotate(fleet, "keys")
     for edge in plan.edges:
@@ -317,9 +323,9 @@ def test_what_was_killed_is_continued_and_not_begun_anew(fleet: Path, rotated: R
     page = yaml.safe_load((fleet / f"Pulumi.{STACK}.yaml").read_text())["config"]["prometheus-fleet:fleet"]
     assert page["keys"] == {"auth": "both", "generation": 3}
     assert page["authority"] == {"trust": [2], "issue": 2}
-    output = json.loads(succeeds(run(fleet, "pulumi", "stack", "output", "fleet", "--json", f"--stack={STACK}")))
-    assert output["keys"] == dict.fromkeys((edge.id for edge in rotated.plan.edges), 3)
-    assert output["authority"] == {"trust": [2], "issue": 2}
+    assert set(rotated.recorded_when_killed.values()) == {2}
+    assert output(fleet)["keys"] == dict.fromkeys((edge.id for edge in rotated.plan.edges), 3)
+    assert output(fleet)["authority"] == {"trust": [2], "issue": 2}
 
 
 @pytest.mark.parametrize(("parent", "job"), [("eu", "federate-eu-1"), ("hub", "federate-eu")])
@@ -385,7 +391,68 @@ def test_what_the_old_authority_signed_is_refused_by_both_ends(rotated: Rotated,
         assert "CERTIFICATE_VERIFY_FAILED" in str(call(rotated.plan, edge, (now, now), stolen.ca, tmp_path))
 
 
+UP = ("pulumi", "--non-interactive", "up", "--yes", "--skip-preview", f"--stack={STACK}")
+
+
+def with_generation(fleet: Path, generation: int) -> None:
+    path = fleet / f"Pulumi.{STACK}.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["config"]["prometheus-fleet:fleet"]["keys"]["generation"] = generation
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def credentials_of_eu() -> str:
+    return kubectl("eu", "get", "--namespace=monitoring", "secret/federation-credentials", "--output=yaml")
+
+
+@pytest.mark.usefixtures("rotated")
+def test_the_program_refuses_a_step_too_large_before_it_makes_anything(fleet: Path) -> None:
+    before = credentials_of_eu()
+    with_generation(fleet, 5)
+    for command in (("pulumi", "--non-interactive", "preview", f"--stack={STACK}"), UP):
+        done = run(fleet, *command)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0
+        assert "keys.generation: generation 3 is deployed, and gateways accept 2 to 4" in said
+        assert "generation: 4" in said
+        assert "Traceback" not in said
+    with_generation(fleet, 3)
+    assert credentials_of_eu() == before
+
+
+@pytest.mark.usefixtures("rotated")
+def test_the_program_refuses_a_step_that_a_running_process_is_not_ready_for(fleet: Path) -> None:
+    """A Prometheus that does not say what it holds may hold anything."""
+    told = json.loads(kubectl("eu", "get", *SECRET, "--output=json"))["data"]["keys.json"]
+    put_held_keys(base64.b64encode(b"[]").decode())
+    eventually(lambda: says_held_keys(said=False), within=120)
+    before = credentials_of_eu()
+    with_generation(fleet, 4)
+    done = run(fleet, *UP)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "keys do not change yet" in said
+    assert "- eu does not say with which generation it calls along eu-federates-eu-1" in said
+    assert "- hub" not in said
+    assert "Traceback" not in said
+    assert credentials_of_eu() == before
+    with_generation(fleet, 3)
+    put_held_keys(told)
+    eventually(lambda: says_held_keys(said=True), within=120)
+
+
+SECRET = ("--namespace=monitoring", "secret/federation-credentials")
+
+
+def put_held_keys(text: str) -> None:
+    kubectl("eu", "patch", *SECRET, "--patch", json.dumps({"data": {"keys.json": text}}))
+
+
+def says_held_keys(*, said: bool) -> None:
+    found = api("eu", "targets", state="dropped", scrapePool="keys")["droppedTargets"]
+    assert bool(found) == said
+
+
 def test_an_update_without_a_change_asks_nobody_and_changes_nothing(fleet: Path, rotated: Rotated) -> None:
-    command = ("pulumi", "--non-interactive", "up", "--yes", "--skip-preview", f"--stack={STACK}")
-    succeeds(run(fleet, *command, "--expect-no-changes"))
+    succeeds(run(fleet, *UP, "--expect-no-changes"))
     print({name: f"{seconds:.0f} s" for name, seconds in rotated.seconds.items()})  # noqa: T201 (a figure)

@@ -1,6 +1,7 @@
 """`python -m fleet rotate` against a fleet that is told by its states alone; a real one is in tests/e2e."""
 
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -68,9 +69,8 @@ class World:
     def _is_expected(self, edge: str, generation: int, expected: Expected) -> bool:
         return edge not in expected.generations or generation in expected.generations[edge]
 
-    def run(self, command: Sequence[str], *, check: bool) -> subprocess.CompletedProcess[bytes]:
+    def run_to_its_end(self, command: Sequence[str]) -> int:
         assert list(command[:2]) == ["pulumi", "up"]
-        assert not check
         self.moment()
         page = asked()
         # What the gate in the program would see.
@@ -81,7 +81,7 @@ class World:
         self.moment()
         self.deployed = page
         self.ups.append(page)
-        return subprocess.CompletedProcess(command, 0)
+        return 0
 
     def rotation(self) -> Rotation:
         return Rotation("dev", is_asked=False, say=self.said.append)
@@ -97,9 +97,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fleet.rotate, "_POLL_SECONDS", 0)
     world = World()
-    for name in ("stack_keys", "live_evidence"):
+    for name in ("stack_keys", "live_evidence", "run_to_its_end"):
         monkeypatch.setattr(fleet.rotate, name, getattr(world, name))
-    monkeypatch.setattr(fleet.rotate.subprocess, "run", world.run)
     return world
 
 
@@ -190,6 +189,16 @@ def test_an_edge_that_is_none_is_refused_with_the_one_that_may_be_meant(world: W
     assert world.ups == []
 
 
+def test_a_password_that_somebody_brings_is_not_theirs_to_rotate(world: World) -> None:
+    brought = PAGE.replace("auth: both", f"edges: {{{EDGES[1]}: {{passwordSecret: mine}}}}")
+    Path("Pulumi.dev.yaml").write_text(brought)
+    world.deployed = world.running = asked()
+    said = refusal(lambda: world.rotation().keys([EDGES[1]], revoke=False))
+    assert said == f"--edge {EDGES[1]}: its password is your own and has no generations (keys.edges, passwordSecret)"
+    world.rotation().keys([], revoke=True)
+    assert world.running.keys == {EDGES[0]: 3}
+
+
 def test_a_page_too_far_ahead_is_refused_as_the_program_would(world: World) -> None:
     Path("Pulumi.dev.yaml").write_text(PAGE.replace("auth: both", "generation: 3"))
     assert "keys.generation: generation 1 is deployed" in refusal(lambda: world.rotation().keys([], revoke=False))
@@ -207,8 +216,7 @@ def test_a_stack_that_knows_no_generations_is_told_to_be_deployed_first(
 def test_a_declined_update_ends_the_rotation_and_leaves_the_page_to_go_on_from(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    declined = subprocess.CompletedProcess[bytes]([], 255)
-    monkeypatch.setattr(fleet.rotate.subprocess, "run", lambda *_, **__: declined)
+    monkeypatch.setattr(fleet.rotate, "run_to_its_end", lambda _: 255)
     assert "the same command goes on from here" in refusal(lambda: world.rotation().keys([], revoke=False))
     assert asked() == state(2)
 
@@ -227,7 +235,7 @@ def test_a_fleet_in_several_stacks_is_told_what_to_run_by_hand(world: World, mon
     def never(*_: object) -> NoReturn:
         raise AssertionError
 
-    monkeypatch.setattr(fleet.rotate.subprocess, "run", never)
+    monkeypatch.setattr(fleet.rotate, "run_to_its_end", never)
     page = yaml.safe_load(PAGE)
     clusters = page["config"]["prometheus-fleet:fleet"]["clusters"]
     below = {"parentStack": "dev", "clusters": {"shop-1": clusters.pop("shop-1")}}
@@ -236,3 +244,20 @@ def test_a_fleet_in_several_stacks_is_told_what_to_run_by_hand(world: World, mon
     Path("Pulumi.shops.yaml").write_text(yaml.safe_dump({"config": {"prometheus-fleet:fleet": below}}))
     said = refusal(world.rotation().authority)
     assert "`pulumi up` of each stack of childStacks, then of dev" in said
+
+
+@pytest.mark.parametrize("what", ["keys", "authority"])
+def test_without_pulumi_the_command_says_so_and_changes_no_page(tmp_path: Path, what: str) -> None:
+    page = tmp_path / "Pulumi.dev.yaml"
+    page.write_text(PAGE)
+    done = subprocess.run(
+        [sys.executable, "-m", "fleet", "rotate", "--yes", what],
+        cwd=tmp_path,
+        env={"PATH": str(tmp_path), "PYTHONPATH": str(Path(fleet.rotate.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("pulumi: is not on PATH")
+    assert page.read_text() == PAGE

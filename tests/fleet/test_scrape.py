@@ -110,7 +110,8 @@ def discovering(page: Mapping[str, object] | None = None) -> tuple[Mapping[str, 
     }
     plan = compile_page(read_page({**(page or {}), "clusters": clusters}, {}))
     values = rendered_values(plan, plan.clusters["eu"])
-    return values, values["prometheus"]["prometheusSpec"]["additionalScrapeConfigs"]
+    jobs = values["prometheus"]["prometheusSpec"]["additionalScrapeConfigs"]
+    return values, [job for job in jobs if job["job_name"].startswith("federate-")]
 
 
 def test_a_discovered_child_is_federated_by_the_rules_of_every_other() -> None:
@@ -179,3 +180,33 @@ def test_a_target_is_its_services_address_in_the_cluster(ip: str, address: str |
     ]
     assert bool(re.fullmatch(keep["regex"], f"http-web;{ip}")) == (address is not None)
     assert address is None or addresses == [address]
+
+
+def test_a_process_tells_its_keys_from_the_very_files_and_configuration_that_hold_them(dev: Plan) -> None:
+    assert jobs_of(dev, "eu")["keys"]["file_sd_configs"] == [
+        {"files": ["/etc/prometheus/secrets/federation-credentials/keys.json"], "refresh_interval": "10s"}
+    ]
+    assert "static_configs" not in jobs_of(dev, "eu")["keys"]
+    told = jobs_of(dev, "shop-1")["keys"]
+    assert told["file_sd_configs"][0]["files"] == ["/etc/prometheus/secrets/remote-write-credentials/keys.json"]
+    # The operator copies a sender's password into the configuration.
+    assert told["static_configs"] == [
+        {"targets": ["shop-1-writes-hub"], "labels": {"edge": "shop-1-writes-hub", "generation": "1"}}
+    ]
+
+
+def test_what_tells_of_keys_is_never_scraped(dev: Plan) -> None:
+    for name in ("eu", "hub", "shop-1"):
+        assert jobs_of(dev, name)["keys"]["relabel_configs"] == [{"action": "drop", "regex": ".*"}]
+
+
+def test_a_gateway_is_scraped_by_the_prometheus_beside_it_and_by_no_other(dev: Plan) -> None:
+    asked = {name: "gateway-facts" in jobs_of(dev, name) for name in dev.clusters}
+    assert asked == {name: cluster.gateway is not None for name, cluster in dev.clusters.items()}
+    facts = jobs_of(dev, "eu-1")["gateway-facts"]
+    assert (facts["metrics_path"], facts["static_configs"]) == ("/facts", [{"targets": ["127.0.0.1:9444"]}])
+
+
+def jobs_of(plan: Plan, cluster: str) -> Mapping[str, Job]:
+    spec = rendered_values(plan, plan.clusters[cluster])["prometheus"]["prometheusSpec"]
+    return {job["job_name"]: job for job in spec.get("additionalScrapeConfigs", [])}

@@ -271,7 +271,7 @@ ATTEMPTS = [
     Attempt("another path behind a label", "404", target="/api/v1/label/../status/config", **_READS),
     # How much
     Attempt("headers of 64 KiB", "431", headers={"X-Large": "x" * 2**16}),
-    Attempt("headers of 16 KiB over HTTP/2", "431", headers={"x-large": "x" * 2**14}, http2=True),
+    Attempt("headers of 8 KiB over HTTP/2", "431", headers={"x-large": "x" * 2**13}, http2=True),
     Attempt("a query of 64 KiB", "431", target=f"/federate?{'x' * 2**16}"),
     Attempt(
         "a body above the limit that says so", "413", headers={"Content-Length": _LARGE}, body=b"\0" * 2**19, **_WRITE
