@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Self
 
 from cryptography import x509
@@ -32,10 +33,17 @@ class Authority:
         return _pem(self.certificate)
 
     def signed(
-        self, name: str, *, dns: Sequence[str] = (), uris: Sequence[str] = (), lifetime: dt.timedelta = DAY
+        self,
+        name: str,
+        *,
+        dns: Sequence[str] = (),
+        addresses: Sequence[str] = (),
+        uris: Sequence[str] = (),
+        lifetime: dt.timedelta = DAY,
     ) -> KeyPair:
         key = ec.generate_private_key(ec.SECP256R1())
         names = [*map(x509.DNSName, dns), *map(x509.UniformResourceIdentifier, uris)]
+        names += [x509.IPAddress(ip_address(each)) for each in addresses]
         builder = _builder(name, self.certificate.subject.rfc4514_string()[3:], key, dt.datetime.now(dt.UTC) + lifetime)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
