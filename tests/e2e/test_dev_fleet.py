@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import re
+import socket
 import ssl
 import subprocess
 import time
@@ -214,6 +215,15 @@ def test_prometheus_itself_is_not_published() -> None:
             for port in service["spec"]["ports"]
         }
         assert published <= {("prometheus-gateway", 9443)}
+
+
+def test_nobody_beside_a_cluster_reaches_9090(dev: Plan) -> None:
+    for cluster in dev.clusters.values():
+        (node,) = objects(cluster.name, "nodes")
+        addresses = {each["address"] for each in node["status"]["addresses"] if each["type"] == "InternalIP"}
+        for address in addresses:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((address, 9090), timeout=5)
 
 
 def test_a_prometheus_is_ready_with_its_gateway() -> None:
