@@ -10,7 +10,7 @@ from components.authorities import Authorities
 from fleet.gateway import certificate_identity
 from fleet.keys import Part, bcrypt_hash, generated_hash, hash_part, held, held_key, needed_above, telling_parts
 from fleet.names import HELD_KEYS
-from fleet.plan import FLEET, Discovery, Edge, Plan, RemoteWriteEdge
+from fleet.plan import FLEET, Call, Discovery, Edge, Plan, RemoteWriteEdge
 
 Parts = Mapping[Part, pulumi.Output[str]]
 
@@ -29,7 +29,7 @@ class Credential(pulumi.ComponentResource):
         self.register_outputs({"username": edge.caller})
 
 
-def made_parts(edge: Edge | Discovery, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
+def made_parts(edge: Call, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
     """The generation, the caller's user name and password, and the hashes of all passwords that the callee accepts."""
     key = edge.key
     generation = {"generation": pulumi.Output.from_input(str(key.generation))}

@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 import pulumi_random
 
 from components.authorities import Authorities, Certificate
-from components.credential import EdgeCredential, Parts
+from components.credential import EdgeCredential, Parts, made_parts
 from components.objects import create
 from fleet import manifests
 from fleet.gateway import (
@@ -23,7 +23,7 @@ from fleet.gateway import (
 )
 from fleet.keys import Part, hash_part, shown_parts
 from fleet.pem import certificates
-from fleet.plan import ClusterPlan, Discovery, Edge, FederationEdge, GatewayPlan, Key, Plan, RemoteWriteEdge
+from fleet.plan import Call, ClusterPlan, FederationEdge, GatewayPlan, Key, Plan, Reader, RemoteWriteEdge
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,16 @@ class Gateway(pulumi.ComponentResource):
         plan = cast("GatewayPlan", cluster.gateway)
         self._callers = callers
         child = pulumi.ResourceOptions(parent=self)
+        readers = [_ReaderKey(reader, made_parts(reader, self)) for reader in cluster.readers]
+        known: list[KnownCaller] = [*callers, *readers]
         data = {
-            ACCOUNTS_KEY: htpasswd(callers),
-            CONFIG_KEY: gateway_config(callers, _shown(name, plan, callers, args["authorities"], self)),
+            ACCOUNTS_KEY: htpasswd(known),
+            CONFIG_KEY: gateway_config(known, _shown(name, plan, callers, args["authorities"], self)),
         }
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
+        if readers:
+            passwords = {each.edge.name: each.parts["password"] for each in readers}
+            create(f"{name}-readers", manifests.gateway_readers(cluster, passwords), child)
         service = create(f"{name}-service", manifests.gateway_service(cluster), child)
         for manifest in manifests.gateway_ways(cluster, args["authorities"].bundle):
             create(f"{name}-{manifest['kind'].lower()}", manifest, child)
@@ -115,9 +120,15 @@ def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tu
     return tuple(RemoteWriteReceiver(edge, url(edge), credentials[edge.id]) for edge in above)
 
 
+@dataclass(frozen=True, slots=True)
+class _ReaderKey:
+    edge: Reader
+    parts: Parts
+
+
 class KnownCaller(Protocol):
     @property
-    def edge(self) -> Edge | Discovery: ...
+    def edge(self) -> Call: ...
 
     @property
     def parts(self) -> Parts: ...

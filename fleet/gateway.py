@@ -21,7 +21,7 @@ from cryptography import x509
 from fleet import page, pods, versions
 from fleet.names import GATEWAY, GATEWAY_CERTIFICATE, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
 from fleet.pem import common_name
-from fleet.plan import Discovery, Edge, RemoteWriteEdge
+from fleet.plan import Call, Discovery, FederationEdge, Reader, RemoteWriteEdge
 
 CONFIG_KEY = "caddy.json"
 ACCOUNTS_KEY = "auth"
@@ -30,6 +30,9 @@ CERTIFICATE_MOUNT = "/etc/gateway-certificate"
 
 WRITE_LIMIT = 32 * 2**20
 """Bytes of one compressed remote write: Prometheus sends 2,000 samples at a time, some tens of KiB."""
+
+READ_LIMIT = 64 * 2**10
+"""Bytes of one query."""
 
 HEADER_LIMIT = 4 * 2**10
 """Bytes of a request's headers, beside the query string."""
@@ -48,7 +51,7 @@ Matcher = dict[str, object]
 class Caller:
     """Who may call along one edge, with what. In the program the hashes are resolved before this is called."""
 
-    edge: Edge | Discovery
+    edge: Call
     hashes: Mapping[int, str]
     """bcrypt by generation, of those that `edge.key` accepts; empty where a certificate alone opens it."""
 
@@ -88,7 +91,7 @@ class Tls:
     """For every name that none of `served` has."""
 
 
-def certificate_identity(edge: Edge | Discovery, generation: int) -> str:
+def certificate_identity(edge: Call, generation: int) -> str:
     """The only URI among the subject's alternative names of a caller's certificate."""
     return f"urn:prometheus-fleet:{edge.id}:{generation}"
 
@@ -118,8 +121,7 @@ def caddy_config(callers: Sequence[Caller], tls: Tls | None) -> dict[str, object
         "logs": {"default_logger_name": _REFUSED},
         "routes": [
             {"handle": [_answer_headers(secure=tls is not None)]},
-            *_way_in("/federate", "GET", [each for each in callers if not isinstance(each.edge, RemoteWriteEdge)]),
-            *_way_in("/api/v1/write", "POST", [each for each in callers if isinstance(each.edge, RemoteWriteEdge)]),
+            *(route for way in _WAYS for route in _way_in(way, [each for each in callers if _way(each.edge) is way])),
             {"handle": [_status(404)]},
         ],
         "named_routes": {_OTHER_GENERATION: {"handle": _OBSERVED}},
@@ -145,25 +147,77 @@ def caddy_config(callers: Sequence[Caller], tls: Tls | None) -> dict[str, object
 
 
 def _slowest_answer(callers: Sequence[Caller]) -> str:
-    """A scrape may take as long as its parent lets it; remote write gives up after 30 s."""
-    edges = [edge for caller in callers for edge in _edges(caller.edge)]
-    timeouts = [timedelta(seconds=30) if isinstance(edge, RemoteWriteEdge) else edge.timeout for edge in edges]
-    longest = max(timeouts, default=timedelta()) + timedelta(seconds=30)
-    return f"{longest.total_seconds():.0f}s"
+    """A scrape may take as long as its parent lets it; the others give up by themselves."""
+    scrapes = [scrape.timeout for caller in callers for scrape in _scrapes(caller.edge)]
+    longest = max([*scrapes, *(_way(caller.edge).timeout for caller in callers)], default=timedelta())
+    return f"{(longest + timedelta(seconds=30)).total_seconds():.0f}s"
 
 
-def _edges(edge: Edge | Discovery) -> Sequence[Edge]:
-    return edge.edges if isinstance(edge, Discovery) else [edge]
+def _scrapes(call: Call) -> Sequence[FederationEdge]:
+    match call:
+        case Discovery():
+            return call.edges
+        case FederationEdge():
+            return [call]
+        case _:
+            return ()
 
 
-def _longest_queries(edge: Edge | Discovery) -> list[str]:
-    return [match_query(each.matches) for each in _edges(edge) if not isinstance(each, RemoteWriteEdge)]
+def _longest_queries(call: Call) -> list[str]:
+    if isinstance(call, Reader):
+        # A query of this length is better sent in a body.
+        return ["q" * 4 * 2**10]
+    return [match_query(each.matches) for each in _scrapes(call)]
 
 
 # Who may come in
 
 
-def _way_in(path: str, method: str, callers: Sequence[Caller]) -> list[Route]:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One kind of request that Prometheus is asked to answer."""
+
+    path: str
+    """A pattern of the whole path."""
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    """What Prometheus needs of the request's."""
+    body: int
+    """Bytes at most."""
+    timeout: timedelta
+
+
+# Zero would mean no limit.
+_FEDERATE = _Way("/federate", ("GET",), ("Accept", "Accept-Encoding", "User-Agent"), 1, timedelta())
+_WRITE = _Way(
+    "/api/v1/write",
+    ("POST",),
+    ("Content-Encoding", "Content-Type", "User-Agent", "X-Prometheus-Remote-Write-Version"),
+    WRITE_LIMIT,
+    timedelta(seconds=30),
+)
+_READ = _Way(
+    "/api/v1/(?:query|query_range|series|labels|label/[A-Za-z0-9_]+/values|metadata|status/buildinfo)",
+    ("GET", "POST"),
+    ("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+    READ_LIMIT,
+    # Prometheus's own.
+    timedelta(minutes=2),
+)
+_WAYS = (_FEDERATE, _WRITE, _READ)
+
+
+def _way(call: Call) -> _Way:
+    match call:
+        case RemoteWriteEdge():
+            return _WRITE
+        case Reader():
+            return _READ
+        case _:
+            return _FEDERATE
+
+
+def _way_in(way: _Way, callers: Sequence[Caller]) -> list[Route]:
     if not callers:
         return []
     passwords = any(caller.edge.key.auth != "mtls" for caller in callers)
@@ -176,8 +230,8 @@ def _way_in(path: str, method: str, callers: Sequence[Caller]) -> list[Route]:
         {"handle": [{**_status(401), "headers": challenge}]},
     ]
     # Caddy's own path matcher would clean and lower the path first, and then pass the uncleaned one on.
-    exactly = _matches("{http.request.uri}", rf"^{re.escape(path)}(?:\?|$)")
-    return [{"match": [{**exactly, "method": [method]}], "handle": [_subroute(routes)], "terminal": True}]
+    exactly = _matches("{http.request.uri}", rf"^{way.path}(?:\?|$)")
+    return [{"match": [{**exactly, "method": list(way.methods)}], "handle": [_subroute(routes)], "terminal": True}]
 
 
 def _shows_identity_of(caller: Caller) -> Matcher:
@@ -228,7 +282,7 @@ def _edge_handlers(caller: Caller) -> list[Handler]:
     return [*handlers, _only_planned(edge), _subroute(_OBSERVATION), *_prometheus(edge)]
 
 
-def _other_certificate(edge: Edge | Discovery, generation: int) -> Route:
+def _other_certificate(edge: Call, generation: int) -> Route:
     shown: Matcher = {"vars": {_CERTIFICATE_IDENTITY: [certificate_identity(edge, generation)]}}
     return {"match": [shown], "handle": [_came_with(edge, generation)]}
 
@@ -281,17 +335,20 @@ _ANSWER_WITHOUT_CHALLENGE: Handler = {"handler": "headers", "response": {"delete
 # What they may ask
 
 
-def _only_planned(edge: Edge | Discovery) -> Handler:
+def _only_planned(edge: Call) -> Handler:
     planned = _matches("{http.request.uri.query}", _planned_query(edge))
     return _subroute([{"match": [{"not": [planned]}], "handle": [_status(403)], "terminal": True}])
 
 
-def _planned_query(edge: Edge | Discovery) -> str:
+def _planned_query(edge: Call) -> str:
     """Planned selectors, no more often than planned: fewer show nothing else, and one more comes without a gap."""
-    if isinstance(edge, RemoteWriteEdge):
-        return "^$"
-    children = edge.edges if isinstance(edge, Discovery) else [edge]
-    return "^(?:" + "|".join(dict.fromkeys(_some_of(child.matches) for child in children)) + ")$"
+    match edge:
+        case RemoteWriteEdge():
+            return "^$"
+        case Reader():
+            return ""
+        case _:
+            return "^(?:" + "|".join(dict.fromkeys(_some_of(child.matches) for child in _scrapes(edge))) + ")$"
 
 
 def _some_of(matches: Sequence[str]) -> str:
@@ -299,28 +356,22 @@ def _some_of(matches: Sequence[str]) -> str:
     return f"{match}(?:&{match}){{0,{len(matches) - 1}}}"
 
 
-def _prometheus(edge: Edge | Discovery) -> list[Handler]:
+def _prometheus(edge: Call) -> list[Handler]:
     """Nothing of the request goes on but what Prometheus needs of it: the credential ends here."""
-    is_write = isinstance(edge, RemoteWriteEdge)
-    headers = _WRITE_HEADERS if is_write else _FEDERATION_HEADERS
+    way = _way(edge)
     proxy: Handler = {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": _PROMETHEUS}],
         "headers": {
             "request": {
                 "delete": ["*"],
-                "set": {header: [f"{{http.request.header.{header}}}"] for header in headers},
+                "set": {header: [f"{{http.request.header.{header}}}"] for header in way.headers},
             },
         },
     }
     # Caddy adds its name last of all.
     nameless: Handler = {"handler": "headers", "response": {"deferred": True, "delete": ["Via"]}}
-    # Zero would mean no limit.
-    return [{"handler": "request_body", "max_size": WRITE_LIMIT if is_write else 1}, nameless, proxy]
-
-
-_FEDERATION_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
-_WRITE_HEADERS = ("Content-Encoding", "Content-Type", "User-Agent", "X-Prometheus-Remote-Write-Version")
+    return [{"handler": "request_body", "max_size": way.body}, nameless, proxy]
 
 
 # What an operator sees
@@ -329,7 +380,7 @@ _REFUSED = "refused"
 _OTHER_GENERATION = "other-generation"
 
 
-def _came_with(edge: Edge | Discovery, generation: int) -> Handler:
+def _came_with(edge: Call, generation: int) -> Handler:
     return {"handler": "vars", "edge": edge.id, "generation": str(generation)}
 
 

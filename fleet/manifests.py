@@ -14,6 +14,7 @@ from fleet.names import (
     GATEWAY_CERTIFICATE,
     GATEWAY_CONTAINER,
     GATEWAY_PORT,
+    GATEWAY_READERS,
     PROMETHEUS,
     REMOTE_WRITE_CREDENTIALS,
     object_labels,
@@ -42,6 +43,11 @@ def namespace(cluster: ClusterPlan) -> Manifest:
 def gateway_secret(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
     """`auth`, the accounts in htpasswd form, and `caddy.json`, the gateway's configuration made from them."""
     return _secret(cluster, GATEWAY, data)
+
+
+def gateway_readers(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
+    """One key per reader, its password: for whoever runs the reader to take it there."""
+    return _secret(cluster, GATEWAY_READERS, data)
 
 
 def federation_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:

@@ -25,6 +25,7 @@ GATEWAY_CA = f"{GATEWAY}-ca"
 GATEWAY_CERTIFICATE = f"{GATEWAY}-certificate"
 GATEWAY_CONTAINER = "gateway"
 GATEWAY_PORT = 9443
+GATEWAY_READERS = "gateway-readers"
 GATEWAY_FACTS_PORT = 9444
 """On loopback: what the running gateway accepts, and its own metrics."""
 

@@ -55,6 +55,11 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
             if edge.receiver in plan.clusters
         ],
         **planned_keys(plan).model_dump(mode="json"),
+        "readers": [
+            {"reader": reader.name, "cluster": cluster.name, "url": gateway_urls.get(cluster.name)}
+            for cluster in plan.clusters.values()
+            for reader in cluster.readers
+        ],
         "queries": {
             cluster.name: query_path(cluster.namespace)
             for cluster in plan.clusters.values()

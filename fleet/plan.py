@@ -228,6 +228,27 @@ Edge = FederationEdge | RemoteWriteEdge
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody outside of the fleet who may query `cluster`."""
+
+    name: str
+    cluster: str
+    key: Key
+
+    @property
+    def caller(self) -> str:
+        return self.name
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}-reads-{self.cluster}"
+
+
+Call = Edge | Discovery | Reader
+"""Along which somebody shows a key."""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayPlan:
     type: Literal["LoadBalancer", "NodePort", "Host", "HTTPRoute"]
     host: str | None
@@ -262,6 +283,8 @@ class ClusterPlan:
     external_labels: Mapping[str, str]
     gateway: GatewayPlan | None
     """How others reach it; None where nobody calls."""
+    readers: tuple[Reader, ...]
+    """Who queries it from outside of the fleet."""
     callees: tuple[GatewayPlan, ...]
     """The gateways that its Prometheus calls."""
     scrape_interval: timedelta

@@ -82,6 +82,8 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         yield manifests.gateway_service(cluster)
         yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
         yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
+        if cluster.readers:
+            yield manifests.gateway_readers(cluster, {reader.name: _SECRET for reader in cluster.readers})
     calls: list[Edge | Discovery] = [*plan.federated_by(cluster.name)]
     if cluster.discovery is not None:
         calls.append(cluster.discovery)

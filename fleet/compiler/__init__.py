@@ -17,6 +17,7 @@ from fleet.compiler.keys import key_problems
 from fleet.compiler.matches import match_problems
 from fleet.compiler.network_policies import network_policy_problems, network_policy_warnings
 from fleet.compiler.pod_security import pod_security_problems
+from fleet.compiler.readers import reader_problems
 from fleet.compiler.recording import rule_problems
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
@@ -67,6 +68,7 @@ def _independent_problems(page: Page, rules: Sequence[Rule], stacks: Mapping[str
     yield from alerting_problems(page)
     yield from match_problems(page, rules)
     yield from value_problems(page)
+    yield from reader_problems(page)
     yield from wave_problems(page, stacks)
 
 

@@ -20,7 +20,7 @@ def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) ->
             share = round(100 * edge.estimate / edge.budget)
             yield f"{edge.child} → {edge.parent} is expected to use {share} % of its budget of {edge.budget} series"
     if page.clusters[top].gateway is not None and top not in topology.called:
-        yield f"clusters.{top}.gateway has no effect: nobody writes to {top}"
+        yield f"clusters.{top}.gateway has no effect: nobody writes to {top} or reads it"
     yield from _by_cluster(page, topology)
     yield from _of_matches(page)
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from fleet.compiler.gateways import gateway_plan
 from fleet.compiler.network_policies import network_policies
+from fleet.compiler.readers import readers
 from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
 from fleet.names import Tier
@@ -64,6 +65,7 @@ def cluster_plan(
         context=cluster.context,
         external_labels=_external_labels(name, cluster),
         gateway=gateway_plan(page, name) if name in topology.called else None,
+        readers=readers(page, name),
         callees=tuple(gateway_plan(page, edge.callee) for edge in edges if edge.caller == name),
         scrape_interval=page.intervals.scrape,
         scrape_timeout=page.intervals.timeout,

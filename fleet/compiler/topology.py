@@ -32,11 +32,16 @@ class Topology:
     """Of every federated cluster."""
     writers: tuple[str, ...]
     """Who remote-writes to the top, in the page's order."""
+    read: tuple[str, ...]
+    """Whom somebody outside of the fleet queries."""
 
     @classmethod
     def of(cls, page: Page) -> "Topology":
         (top,) = named(page, Tier.GLOBAL)
-        return cls(top, _parents(page, top), tuple(name for name, each in page.clusters.items() if writes(each)))
+        writers = tuple(name for name, each in page.clusters.items() if writes(each))
+        return cls(
+            top, _parents(page, top), writers, tuple(name for each in page.readers.values() for name in each.clusters)
+        )
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
@@ -49,7 +54,7 @@ class Topology:
     @cached_property
     def called(self) -> frozenset[str]:
         """Who needs a gateway."""
-        return frozenset((*self.parents, self.top) if self.writers else self.parents)
+        return frozenset((*self.parents, *self.read, *((self.top,) if self.writers else ())))
 
 
 def aggregators(page: Page) -> dict[str | None, str]:

@@ -191,6 +191,15 @@ class Keys(_Strict):
     """By the edge's name, such as `hub-federates-eu` or `shop-1-writes-hub`; `python -m fleet check` lists them."""
 
 
+class Reader(_Strict):
+    """Somebody outside of the fleet who may query it, such as a Grafana, with a key of their own."""
+
+    clusters: Names = Field(min_length=1, examples=["hub"])
+    """Whose Prometheus they query, through its gateway."""
+    generation: Generation = 1
+    """One more makes their passwords anew; the ones before are accepted until the next time."""
+
+
 class Storage(_Strict):
     size: Quantity = Field(examples=["50Gi"])
     """Of each replica's volume; Prometheus fills at most 85 % of it."""
@@ -464,6 +473,8 @@ class Page(_Strict):
     tls: Tls = Tls()
     authority: Authority = Authority()
     keys: Keys = Keys()
+    readers: dict[Name, Reader] = Field(default={}, examples=[{"grafana": {"clusters": "hub"}}])
+    """Who may query, and nothing else. Their passwords lie in the Secret `gateway-readers` of each cluster."""
     network_policies: Switchable = Field(default=NetworkPolicies(), examples=[True])
     """Whether every cluster has NetworkPolicies that deny whatever the plan does not need, and their addresses."""
     regions: tuple[LabelValue, ...] | None = Field(default=None, examples=[["eu", "us"]])

@@ -29,7 +29,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("KUBECONFIG", str(kubeconfig))
         patched.delenv("FLEET_CHART", raising=False)
-        return run_program({"gateway": GATEWAY, "destinations": {"archive": archive}, "clusters": located})
+        return run_program(
+            {
+                "gateway": GATEWAY,
+                "readers": {"grafana": {"clusters": "hub"}},
+                "destinations": {"archive": archive},
+                "clusters": located,
+            }
+        )
 
 
 def spec(program: Recorder, cluster: str) -> dict[str, object]:
@@ -41,6 +48,7 @@ def test_every_edge_has_a_password_of_its_own(program: Recorder) -> None:
         "both-writes-hub",
         "eu-federates-both",
         "eu-federates-two",
+        "grafana-reads-hub",
         "hub-discovers",
         "hub-federates-eu",
         "hub-federates-two",
@@ -93,6 +101,15 @@ def test_a_clusters_own_gateway_begins_tls_anew_towards_the_fleets(program: Reco
         {"group": "", "kind": "ConfigMap", "name": trusted["metadata"]["name"]}
     ]
     assert trusted["data"] == {"ca.crt": certificate("authority-1")}
+
+
+def test_a_reader_has_a_password_in_the_cluster_that_it_queries_and_an_account_at_its_gateway(
+    program: Recorder,
+) -> None:
+    readers = [name for name in program.resources if name.endswith("-gateway-readers")]
+    assert readers == ["hub-gateway-readers"]
+    assert program.secret_data("hub-gateway-readers") == {"grafana": "password of grafana-reads-hub.1"}
+    assert htpasswd("grafana", "grafana-reads-hub") in program.secret_data("hub-gateway-accounts")["auth"]
 
 
 def test_the_receiver_accepts_writes_and_evaluates_no_rule_of_leaves(program: Recorder) -> None:

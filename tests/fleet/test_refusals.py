@@ -425,6 +425,21 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "keys.edges.eu-discovers.auth",
         "has no meaning here: what is discovered is shown a password of the fleet's own",
     ),
+    "a reader of no cluster": (
+        {"readers": {"grafana": {"clusters": "hubb"}}},
+        "readers.grafana.clusters",
+        "there is no cluster 'hubb'; did you mean hub?",
+    ),
+    "a reader of an edge": (
+        {"readers": {"grafana": {"clusters": ["shop-1"]}}},
+        "readers.grafana.clusters",
+        "shop-1 is an edge, which answers no query",
+    ),
+    "a reader that is a cluster": (
+        {"readers": {"eu": {"clusters": "hub"}}},
+        "readers.eu",
+        "a cluster of the fleet has this name already: a gateway would confuse them",
+    ),
     "a password beside a generation": (
         {"keys": {"edges": {"hub-federates-eu": {"passwordSecret": "mine", "generation": 2}}}},
         "keys.edges.hub-federates-eu.generation",

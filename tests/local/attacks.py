@@ -27,7 +27,7 @@ from running_gateway import Program, gateway, prometheus
 from fleet.compiler import compile_page
 from fleet.gateway import WRITE_LIMIT, Caller, KeyPair, Tls, caddy_config, certificate_identity, match_query
 from fleet.page import read_page
-from fleet.plan import Edge, Key
+from fleet.plan import Edge, Key, Reader
 from local import toolchain
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security-proof.md"
@@ -47,12 +47,13 @@ PLAN = compile_page(read_page(PAGE, {}))
 (FEDERATION,) = PLAN.federations_of("eu-1")
 (WRITE,) = PLAN.remote_write
 GENERATION = 3
-EDGES: Mapping[str, Edge] = {
+EDGES: Mapping[str, Edge | Reader] = {
     "eu": replace(FEDERATION, parent="eu", key=Key("basic", GENERATION)),
     "us": replace(FEDERATION, parent="us", extra=(), key=Key("basic", GENERATION)),
     "certified": replace(FEDERATION, parent="certified", key=Key("mtls", GENERATION)),
     "careful": replace(FEDERATION, parent="careful", key=Key("both", GENERATION)),
     "shop-1": replace(WRITE, key=Key("basic", GENERATION)),
+    "grafana": Reader("grafana", "eu-1", Key("basic", GENERATION)),
 }
 NAME = "eu-1.prometheus-fleet.internal"
 SOME, ALL = "127.0.0.1", "127.0.0.2"
@@ -63,7 +64,7 @@ def password(caller: str, generation: int) -> str:
     return f"{caller}-{generation}-".ljust(32, "x")
 
 
-def _hashes(edge: Edge) -> dict[int, str]:
+def _hashes(edge: Edge | Reader) -> dict[int, str]:
     if edge.key.auth == "mtls":
         return {}
     return {each: bcrypt_hash(password(edge.caller, each)) for each in edge.key.accepted}
@@ -80,7 +81,7 @@ TLS = Tls([SERVED], [AUTHORITY.pem])
 
 
 def certificate(
-    edge: Edge, generation: int = GENERATION, authority: Authority = AUTHORITY, **how: dt.timedelta
+    edge: Edge | Reader, generation: int = GENERATION, authority: Authority = AUTHORITY, **how: dt.timedelta
 ) -> KeyPair:
     return authority.signed(edge.caller, uris=[certificate_identity(edge, generation)], **how)
 
@@ -93,7 +94,7 @@ CERTIFICATES = {
     "certified, of a stranger": certificate(EDGES["certified"], authority=STRANGER),
     "careful": certificate(EDGES["careful"]),
     "of a gateway": SERVED,
-    "of another cluster": certificate(replace(EDGES["certified"], child="eu-2")),
+    "of another cluster": certificate(replace(FEDERATION, parent="certified", child="eu-2")),
     "without a name": AUTHORITY.signed("certified"),
     "of two names": AUTHORITY.signed(
         "certified", uris=["urn:example:1", certificate_identity(EDGES["certified"], GENERATION)]
@@ -132,6 +133,8 @@ REFUSED = "no connection"
 _US = {"user": "us", "password": password("us", GENERATION)}
 _CAREFUL = {"user": "careful", "password": password("careful", GENERATION)}
 _SHOP = {"user": "shop-1", "password": password("shop-1", GENERATION)}
+_READS = {"user": "grafana", "password": password("grafana", GENERATION)}
+_QUERY = "/api/v1/query?query=up"
 _WRITE = {"target": "/api/v1/write", "method": "POST", **_SHOP}
 WRITING = Attempt("remote write of what is no sample", "400", body=b"x", **_WRITE)
 _LARGE = str(WRITE_LIMIT + 1)
@@ -209,7 +212,7 @@ ATTEMPTS = [
     Attempt("a planned query in other escapes", "403", target=PLANNED.replace("match", "%6Datch")),
     Attempt("a planned query with a fragment", "403", target=f"{PLANNED}#x"),
     Attempt("a planned query and a parameter", "403", target=f"{PLANNED}&debug=1"),
-    Attempt("a query of Prometheus", "404", target="/api/v1/query?query=up"),
+    Attempt("a query of Prometheus", "401", target="/api/v1/query?query=up"),
     Attempt("its admin API", "404", target=f"/{ADMIN}", method="POST"),
     Attempt("its admin API behind an allowed path", "404", target=f"/federate/../{ADMIN}", method="POST"),
     Attempt("the same with escapes", "404", target=f"/federate/%2e%2e/{ADMIN}", method="POST"),
@@ -253,9 +256,22 @@ ATTEMPTS = [
     Attempt("a scrape with a key to write", "401", **_SHOP),
     Attempt("remote write by GET", "404", **{**_WRITE, "method": "GET"}),
     Attempt("remote write with a query", "403", **{**_WRITE, "target": "/api/v1/write?tenant=x"}),
+    # Readers
+    Attempt("a reader's query", "200", target=_QUERY, **_READS),
+    Attempt("a reader's values of a label", "200", target="/api/v1/label/job/values", **_READS),
+    Attempt("a query by POST", "400", target="/api/v1/query", method="POST", body=b"query=up", **_READS),
+    Attempt("a query with a key to federate", "401", target=_QUERY),
+    Attempt("a query with a key to write", "401", **{**_SHOP, "target": _QUERY}),
+    Attempt("a query without credentials", "401", target=_QUERY, user=None),
+    Attempt("a scrape with a key to read", "401", **_READS),
+    Attempt("remote write with a key to read", "401", **{**_WRITE, **_READS}),
+    Attempt("the configuration with a key to read", "404", target="/api/v1/status/config", **_READS),
+    Attempt("the admin API with a key to read", "404", target=f"/{ADMIN}", method="POST", **_READS),
+    Attempt("a query of 64 KiB in a body", "413", target="/api/v1/query", method="POST", body=b"q" * 2**17, **_READS),
+    Attempt("another path behind a label", "404", target="/api/v1/label/../status/config", **_READS),
     # How much
     Attempt("headers of 64 KiB", "431", headers={"X-Large": "x" * 2**16}),
-    Attempt("headers of 4 KiB over HTTP/2", "431", headers={"x-large": "x" * 2**12}, http2=True),
+    Attempt("headers of 8 KiB over HTTP/2", "431", headers={"x-large": "x" * 2**13}, http2=True),
     Attempt("a query of 64 KiB", "431", target=f"/federate?{'x' * 2**16}"),
     Attempt(
         "a body above the limit that says so", "413", headers={"Content-Length": _LARGE}, body=b"\0" * 2**19, **_WRITE
