@@ -1,4 +1,4 @@
-"""What the gateway's configuration says; what it does is tried on a real Caddy in tests/local/test_gateway.py."""
+"""What the gateway's configuration says; what it does is tried on a real Caddy in tests/local/test_attacks.py."""
 
 import base64
 import json

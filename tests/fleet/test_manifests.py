@@ -39,9 +39,10 @@ def test_a_caller_stays_with_one_replica() -> None:
 
 def test_a_route_brings_calls_for_its_host_to_the_gateway_and_nothing_else() -> None:
     parent = {"name": "public", "namespace": "gateways"}
-    route = manifests.gateway_route(leaf({"type": "HTTPRoute", "host": "eu-1.example.com", "parentRef": parent}))
-    assert route is not None
-    assert route["spec"] == {
+    gateway = {"type": "HTTPRoute", "host": "eu-1.example.com", "parentRef": parent}
+    ways = {each["kind"]: each for each in manifests.gateway_ways(leaf(gateway), "CA")}
+    assert set(ways) == {"HTTPRoute", "BackendTLSPolicy", "ConfigMap"}
+    assert ways["HTTPRoute"]["spec"] == {
         "parentRefs": [parent],
         "hostnames": ["eu-1.example.com"],
         "rules": [{"backendRefs": [{"name": "prometheus-gateway", "port": 9443}]}],
@@ -49,4 +50,4 @@ def test_a_route_brings_calls_for_its_host_to_the_gateway_and_nothing_else() -> 
 
 
 def test_other_gateways_have_no_route() -> None:
-    assert manifests.gateway_route(leaf({})) is None
+    assert [*manifests.gateway_ways(leaf({}), "CA")] == []

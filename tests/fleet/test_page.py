@@ -68,6 +68,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         "colour: red\nclusters: {hub: {tier: global}}",
         (
             "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, "
+            "tls, authority, keys, readers, "
             "networkPolicies, regions, tiers, expect, keep, federate, destinations, alerting, dashboards, values, "
             "waves, protect, clusters"
         ),
@@ -77,7 +78,8 @@ clusters.hub.teir: unknown key; did you mean tier?
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
             "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, wave, up, "
-            "parent, severalParents, discover, gateway, expect, maintenance, networkPolicies, podSecurity, values\n\n"
+            "parent, severalParents, discover, gateway, expect, maintenance, networkPolicies, tls, "
+            "podSecurity, values\n\n"
             "    clusters:\n      hub: {tier: global}\n"
         ),
     ),

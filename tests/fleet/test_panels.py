@@ -147,7 +147,7 @@ def test_a_query_has_the_variables_of_its_dashboard_and_no_others(plan: Plan) ->
 def at_the_top(plan: Plan) -> set[str]:
     """Every metric that the global cluster of this plan can hold."""
     (hub,) = plan.tier(Tier.GLOBAL)
-    records = {edge.records for edge in plan.federated_by(hub.name)}
+    records = {edge.records for edge in (*plan.federated_by(hub.name), *hub.discovered)}
     names = {"up", "scrape_duration_seconds", "scrape_samples_post_metric_relabeling"} if records else set[str]()
     if "region" in records:
         names |= {record for record, _ in region_rules(cluster_rules())}
