@@ -48,13 +48,13 @@ class Rotation:
 
     def keys(self, edges: Sequence[str], *, revoke: bool) -> None:
         """Brings the keys of `edges`, or all, one generation on; two to `revoke`, after which the first is refused."""
-        fleet, old = self._read(), self._deployed()
-        plan = _plan(fleet)
+        plan, old = _plan(self._read()), self._deployed()
         page = planned_keys(plan)
         _refuse_unknown(edges, plan, page)
         wanted = [*edges] or [*page.keys]
-        ahead = min(page.keys[edge] - old.keys.get(edge, page.keys[edge]) for edge in wanted)
-        begun = self._finish()
+        ahead = min((page.keys[edge] - old.keys.get(edge, page.keys[edge]) for edge in wanted), default=0)
+        # An authority that was begun is finished on the way, and no rotation of keys.
+        begun = self._finish() and (ahead > 0 or page == old)
         steps = 2 - max(ahead, 0) if revoke else int(not begun)
         for _ in range(steps):
             self._edit(_next_generation(self._read(), edges))
@@ -62,9 +62,9 @@ class Rotation:
 
     def authority(self) -> None:
         """Replaces the authority that signs: all trust both, the new one signs, all distrust the old one."""
-        fleet = self._read()
-        begun = self._finish()
-        now = planned_keys(_plan(fleet)).authority
+        page, old = planned_keys(_plan(self._read())), self._deployed()
+        now = page.authority
+        begun = self._finish() and (now != old.authority or page == old)
         if begun and len(now.trust) == 1:
             return
         # Of two the higher one is the new one, whichever of them signs by now.
@@ -132,7 +132,8 @@ class Rotation:
                 self.say(f"waiting {what}: {faults[0]}{more}")
                 said = faults
             time.sleep(_POLL_SECONDS)
-        self.say(f"confirmed by every running process after {time.monotonic() - began:.0f} s")
+        if said is not None:
+            self.say(f"confirmed by every running process after {time.monotonic() - began:.0f} s")
 
 
 _SEVERAL_STACKS = """is one of a fleet in several stacks, which this command does not walk. By hand: make one step on \

@@ -209,17 +209,18 @@ def test_status_of_each_stack_answers_for_its_own_edges(stacks: Stacks) -> None:
 
 def test_what_joins_the_stacks_is_secret_in_outputs_and_state(stacks: Stacks) -> None:
     secret = objects("hub", "secrets", "--namespace=monitoring")
-    passwords = decoded(secret, "federation-credentials")
-    assert list(passwords) == ["eu"]
+    held = decoded(secret, "federation-credentials")
+    assert set(held) == {"eu", "eu.ca", "keys.json"}
     shown = stacks.pulumi("stack", "output", "--stack=eu") + stacks.pulumi(
         "stack", "output", "credentials", "--stack=eu"
     )
     assert "[secret]" in shown
-    assert stacks.output("eu", "credentials", "--show-secrets")["hub-federates-eu"] == {"password": passwords["eu"]}
+    handed_over = stacks.output("eu", "credentials", "--show-secrets")["hub-federates-eu"]
+    assert handed_over == {"password": held["eu"], "ca": held["eu.ca"], "generation": "1"}
     kept = [path.read_text() for path in (stacks.folder / "state").rglob("*.json")]
     assert len(kept) >= 2
     for text in (shown, *kept):
-        assert passwords["eu"] not in text
+        assert held["eu"] not in text
 
 
 def decoded(secrets: Sequence[Any], name: str) -> dict[str, str]:
@@ -231,3 +232,34 @@ def test_another_up_of_either_stack_changes_nothing(stacks: Stacks) -> None:
     for stack in ("eu", "top"):
         done = up(stacks.folder, stack, "--expect-no-changes")
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_stack_that_would_go_too_far_ahead_of_the_other_is_refused_until_that_one_follows(stacks: Stacks) -> None:
+    def up_with_generation(stack: str, generation: int) -> str:
+        path = stacks.folder / "Pulumi.top.yaml"
+        document = yaml.safe_load(path.read_text())
+        document["config"]["prometheus-fleet:fleet"]["keys"] = {"generation": generation}
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        done = up(stacks.folder, stack)
+        return "" if done.returncode == 0 else done.stdout + done.stderr
+
+    assert up_with_generation("eu", 2) == ""
+
+    def only_the_other_is_behind() -> None:
+        said = up_with_generation("eu", 3)
+        assert "keys do not change yet" in said
+        behind = [line.strip() for line in said.splitlines() if line.strip().startswith("- ")]
+        # Pulumi says it once as it happens and once more at the end.
+        assert set(behind) == {
+            "- hub still calls along hub-federates-eu with generation 1",
+            "- hub still accepts shop-1-writes-hub at generation 1",
+        }
+
+    eventually(only_the_other_is_behind, within=120)
+    assert up_with_generation("top", 2) == ""
+
+    def nothing_is_behind() -> None:
+        assert up_with_generation("eu", 3) == ""
+
+    eventually(nothing_is_behind, within=120)
+    assert stacks.output("eu", "fleet")["keys"]["hub-federates-eu"] == 3

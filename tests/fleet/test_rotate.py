@@ -142,6 +142,18 @@ def test_the_rest_of_the_page_stays_as_it_was_written(world: World) -> None:
     )
 
 
+def test_a_begun_walk_through_authorities_is_finished_and_counts_for_no_key(world: World) -> None:
+    Path("Pulumi.dev.yaml").write_text(PAGE.replace("    clusters:", "    authority: {trust: [1, 2]}\n    clusters:"))
+    world.rotation().keys([], revoke=False)
+    assert world.ups == [state(1, (1, 2)), state(2, (1, 2))]
+
+
+def test_a_begun_rotation_of_keys_is_finished_and_counts_for_no_authority(world: World) -> None:
+    Path("Pulumi.dev.yaml").write_text(PAGE.replace("auth: both", "generation: 2"))
+    world.rotation().authority()
+    assert world.running == state(2, (2,), 2)
+
+
 MOMENTS = range(1, 25)
 
 
