@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fleet.duration import format_duration
 from fleet.names import Tier
-from fleet.page import Alerting
+from fleet.page import Alerting, Authority
 from fleet.plan import NEARLY, ClusterPlan, Plan
 from fleet.rules import RULES, read_data
 
@@ -109,7 +109,7 @@ def _rule(alert: Alert, subject: _Subject, alerting: Alerting) -> Mapping[str, o
 def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subject]:
     match alert.each:
         case "fleet":
-            yield _Subject({}, {"clusters": "|".join(_speakers(plan))})
+            yield _Subject({}, {"clusters": "|".join(_speakers(plan)), "whose": _WHOSE, **_too_late(plan.authority)})
         case "federation":
             for edge in (*plan.federated_by(cluster.name), *cluster.discovered):
                 known = {"target": edge.target, "child": edge.child, "budget": str(edge.budget), "nearly": str(NEARLY)}
@@ -126,6 +126,21 @@ def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subje
                     reason = maintenance.reason.replace("{{", '{{ "{{" }}')
                     known = {"until": f"{maintenance.until.timestamp():.0f}", "reason": reason, "subject": subject}
                     yield _Subject(_labels(each), known)
+
+
+_WHOSE = (
+    "{{ if $labels.cluster }}{{ $labels.cluster }}"
+    "{{ else if $labels.region }}region {{ $labels.region }}"
+    "{{ else }}the global cluster{{ end }}"
+)
+"""Of a gateway, by the labels of its series."""
+
+
+def _too_late(authority: Authority) -> Mapping[str, str]:
+    """Days before the end of a certificate; whoever renews late on purpose is not to be called before that."""
+    renewed = min(timedelta(days=21), authority.renew_before / 2)
+    ending = min(timedelta(days=3), authority.renew_before / 4)
+    return {name: f"{each / timedelta(days=1):.6g}" for name, each in (("renewed", renewed), ("ending", ending))}
 
 
 def _speakers(plan: Plan) -> Iterator[str]:

@@ -8,7 +8,7 @@ from fleet.names import Tier
 from fleet.page.problems import did_you_mean
 from fleet.plan import DiscoveredEdge, Edge, FederationEdge, Plan
 from fleet.promql import Selector, is_literal
-from fleet.rules import Rule, reads, region_rules
+from fleet.rules import Rule, global_rules, of_gateways, of_workloads, own_rules, reads, region_rules
 
 _MANY = 4  # names, from which on a list is shortened
 
@@ -50,13 +50,14 @@ def _story(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
 
 
 def _all_rules(rules: Sequence[Rule]) -> list[tuple[str, str]]:
-    return [*((rule.record, rule.expr.strip()) for rule in rules), *region_rules(rules)]
+    recorded = ((rule.record, rule.expr.strip()) for rule in rules)
+    return [*recorded, *region_rules(rules), *own_rules(rules), *global_rules(rules)]
 
 
 def _reasons(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
-    base = "cluster:" + name.removeprefix("region:cluster_").removeprefix("region:")
+    derived = {record: rule for rule in rules for record, _ in _all_rules([rule])}
     for rule in rules:
-        if name == rule.record or (name.startswith("region:") and base == rule.record):
+        if derived.get(name) is rule:
             yield f"{rule.reason} (in {rule.unit})"
         elif name in reads(rule.expr):
             yield f"{rule.record} is made of it: {rule.reason}"
@@ -78,8 +79,15 @@ def _made(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
 def _makers(plan: Plan, rules: Sequence[Rule], name: str) -> list[str]:
     if name.startswith("region:"):
         return [cluster.name for cluster in plan.tier(Tier.REGIONAL)]
+    if name.startswith("global:"):
+        return [cluster.name for cluster in plan.tier(Tier.GLOBAL)]
     clusters = plan.clusters.values()
-    if name in {rule.record for rule in rules}:
+    of_gateway = of_gateways(rules)
+    if name in {rule.record for rule in of_gateway}:
+        return [each.name for each in clusters if each.tier is Tier.LEAF and each.gateway is not None]
+    if name in {metric for rule in of_gateway for metric in reads(rule.expr)}:
+        return [each.name for each in clusters if each.gateway is not None]
+    if name in {rule.record for rule in of_workloads(rules)}:
         return [each.name for each in clusters if each.tier is Tier.LEAF or each.receives_edges]
     return [each.name for each in clusters if each.tier in {Tier.LEAF, Tier.EDGE}]
 

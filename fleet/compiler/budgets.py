@@ -12,7 +12,7 @@ from fleet.names import Tier
 from fleet.page import Expected, Page
 from fleet.plan import DiscoveredEdge, FederationEdge
 from fleet.promql import result_labels
-from fleet.rules import Rule
+from fleet.rules import Rule, of_gateways
 
 _OTHER_LABEL = 10
 """Values of a label that the page has no number for."""
@@ -44,7 +44,9 @@ class Estimate:
         own = (*(self.page.clusters[leaf].expect for leaf in leaves), *(child.expect for child in found))
         each = (self._expected(expect) for expect in own)
         # Every rule is there twice: over the region, and per cluster.
-        return sum(self._per_leaf(expected) for expected in each) + self._extra("regional")
+        # Of its own gateway it says what one leaf says of one.
+        of_itself = sum(_count(rule.region.by, self.page.expect) for rule in of_gateways(self.rules))
+        return sum(self._per_leaf(expected) for expected in each) + of_itself + self._extra("regional")
 
     def _per_leaf(self, expected: Expected) -> int:
         return 2 * sum(_count(rule.region.by, expected) for rule in self.rules)

@@ -12,7 +12,7 @@ from fleet.compiler.topology import Topology
 from fleet.names import Tier, server_name
 from fleet.page import Page
 from fleet.plan import FLEET, FederationEdge, Key, RemoteWriteEdge
-from fleet.rules import Rule, source_metrics
+from fleet.rules import Rule, of_workloads, source_metrics
 
 
 def federation(page: Page, topology: Topology, rules: Sequence[Rule]) -> Iterator[FederationEdge]:
@@ -65,9 +65,10 @@ def remote_write(
 ) -> Iterator[RemoteWriteEdge]:
     """Edges send what the rules read, leaves what their rules made of it."""
     raw = tuple(sorted({*source_metrics(rules), *page.keep}))
-    recorded = tuple(sorted(rule.record for rule in rules))
     for name in topology.writers:
         cluster = page.clusters[name]
+        has_gateway = name in topology.called
+        recorded = tuple(sorted(rule.record for rule in (rules if has_gateway else of_workloads(rules))))
         keep = raw if cluster.tier is Tier.EDGE else recorded
         across = stacks.get(name) != stacks.get(topology.top)
         server = gateway_plan(page, topology.top).server

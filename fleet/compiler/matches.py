@@ -7,7 +7,7 @@ from fleet.errors import Problem, at
 from fleet.page import ExtraMatch, Page
 from fleet.page.problems import did_you_mean, nearest
 from fleet.promql import Selector, is_literal
-from fleet.rules import Rule, region_rules, source_metrics
+from fleet.rules import Rule, own_rules, region_rules, source_metrics
 
 _STRANGERS = ("fleet_stranger", "Stranger", "_x", "a:b")
 """Names that nothing produces: a match that selects one of them selects anything."""
@@ -18,7 +18,8 @@ _PREFIXES = {"leaf": ("cluster:",), "regional": ("region:", "cluster:")}
 def match_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem]:
     leaf = _produced_by_leaves(page, rules)
     carried = {name for each in page.federate if each.of == "leaf" for name in _literals(each.match)} & leaf
-    regional = {*(record for record, _ in region_rules(rules)), *(rule.record for rule in rules), *carried}
+    recorded = {record for record, _ in (*region_rules(rules), *own_rules(rules))}
+    regional = {*recorded, *(rule.record for rule in rules), *carried}
     for number, extra in enumerate(page.federate):
         known = leaf if extra.of == "leaf" else regional
         # The first: further ones only follow from it.

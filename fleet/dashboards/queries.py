@@ -203,7 +203,7 @@ class Queries:
 
 _PREFIXES = {"region": "region:cluster_", "cluster": "cluster:"}
 
-_AGGREGATE = {rule.record.removeprefix("cluster:"): rule.region.aggregate for rule in cluster_rules()}
+_AGGREGATE = {rule.metric: rule.region.aggregate for rule in cluster_rules()}
 
 
 def largest(expr: Callable[[str], str], count: int = 10) -> str:

@@ -109,3 +109,14 @@ def test_every_alert_of_one_cluster_says_which_in_its_labels(plan: Plan) -> None
 
 def test_alerts_are_evaluated_where_they_can_be_sent_from(plan: Plan) -> None:
     assert {name for name, cluster in plan.clusters.items() if alert_groups(plan, cluster)} == {"hub"}
+
+
+@pytest.mark.parametrize(
+    ("renew_before", "days"), [("60d", ["21", "3"]), ("8d", ["4", "2"])], ids=["in good time", "late on purpose"]
+)
+def test_nobody_is_called_for_a_certificate_before_its_renewal_is_due(renew_before: str, days: list[str]) -> None:
+    page = {"authority": {"renewBefore": renew_before}, "clusters": {"hub": {"tier": "global", "context": "hub"}}}
+    plan = compile_page(read_page(page, {}))
+    rules = [rule for group in alert_groups(plan, plan.clusters["hub"]) for rule in group.rules]
+    limits = [rule["expr"].rpartition(" < ")[2] for rule in rules if rule["alert"] == "CertificateExpires"]
+    assert limits == days
