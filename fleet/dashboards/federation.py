@@ -8,6 +8,7 @@ from fleet.dashboards.clusters import CLUSTER_DETAIL
 from fleet.dashboards.panels import (
     COUNT,
     RATIO,
+    REQUESTS_PER_SECOND,
     SAMPLES_PER_SECOND,
     SECONDS,
     Column,
@@ -20,7 +21,7 @@ from fleet.dashboards.panels import (
     table,
     url,
 )
-from fleet.dashboards.queries import FLEET, Queries, largest
+from fleet.dashboards.queries import EXPIRY, FLEET, OLD_KEYS, REFUSED, Queries, largest
 from fleet.names import PROJECT
 from fleet.plan import NEARLY
 
@@ -131,6 +132,21 @@ def _tables(queries: Queries) -> Iterator[Panel]:
             sort="Samples",
             descending=False,
             links={"Cluster": url(CLUSTER_DETAIL, "cluster", "${__value.raw}")},
+        )
+    if queries.has_gateways:
+        yield table(
+            "Gateways",
+            f"A row without a cluster is a region's own gateway, one without a region either is {queries.top.name}'s. "
+            "A certificate that is about to end: `pulumi up`. Refused: its log says who. Another key: a rotation that "
+            "has not ended.",
+            {"cluster": "Cluster", "region": "Region"},
+            [
+                Column("Certificate ends in", f"global:{EXPIRY} - time()", SECONDS),
+                Column("Refused", f"global:{REFUSED}", REQUESTS_PER_SECOND),
+                Column("With another key", f"global:{OLD_KEYS}", REQUESTS_PER_SECOND),
+            ],
+            sort="Certificate ends in",
+            descending=False,
         )
 
 

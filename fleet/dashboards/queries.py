@@ -16,6 +16,9 @@ NODE_CPU = "node_cpu_utilization:avg"
 NODE_MEMORY = "node_memory_utilization:avg"
 REQUESTS = "service_http_requests:rate5m"
 ERRORS = "service_http_errors:rate5m"
+EXPIRY = "certificate_expiry_timestamp_seconds:min"
+REFUSED = "gateway_refused_requests:rate5m"
+OLD_KEYS = "gateway_old_key_requests:rate5m"
 
 CLUSTER = ("region", "cluster")
 """What tells clusters apart; one without a region has no such label."""
@@ -66,6 +69,10 @@ class Queries:
     def clusters(self) -> tuple[ClusterPlan, ...]:
         """Those that have something to say about themselves."""
         return tuple(each for each in self.plan.everywhere.values() if each.tier in {Tier.LEAF, Tier.EDGE})
+
+    @cached_property
+    def has_gateways(self) -> bool:
+        return any(each.gateway is not None for each in self.plan.everywhere.values())
 
     @cached_property
     def regions(self) -> tuple[str, ...]:

@@ -311,7 +311,7 @@ def test_a_certificate_of_cert_manager_is_asked_for_and_mounted(page: dict[str, 
 
 def test_alerts_are_objects_of_the_global_cluster_alone(program: Recorder) -> None:
     alerts = {name for name in program.resources if "-alerts-" in name}
-    assert alerts == {"hub-alerts-clusters", "hub-alerts-federation", "hub-alerts-watchdog"}
+    assert alerts == {f"hub-alerts-{concern}" for concern in ("clusters", "federation", "gateways", "watchdog")}
     enabled = {name: args.inputs["values"]["alertmanager"]["enabled"] for name, args in program.releases().items()}
     assert [name for name, is_enabled in enabled.items() if is_enabled] == ["hub-release"]
 

@@ -37,6 +37,14 @@ def test_what_a_region_records_has_the_reason_of_its_leaves_rule(dev: Plan) -> N
     assert "why        who uses the CPU of the fleet, by cluster and by team" in told
 
 
+def test_every_gateway_of_the_fleet_is_followed_to_one_name_at_the_top(dev: Plan) -> None:
+    told = explain(dev, cluster_rules(), "caddy_http_requests_total").splitlines()
+    assert "  scraped    by eu-1, eu-2, eu, hub" in told
+    read_by = "region:own_gateway_old_key_requests:rate5m, global:gateway_old_key_requests:rate5m"
+    assert f"  read by    cluster:gateway_old_key_requests:rate5m, {read_by}" in told
+    assert "global:gateway_old_key_requests:rate5m" in told[-1].removeprefix("at hub: ").split(", ")
+
+
 def test_what_a_discovered_child_has_is_followed_to_the_top() -> None:
     hub = {"tier": "global", "context": "hub", "discover": {"team-a": {"namespace": "shop"}}}
     told = explain(

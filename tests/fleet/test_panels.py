@@ -26,7 +26,7 @@ from fleet.page import read_page, read_stack
 from fleet.plan import Plan
 from fleet.promql import Selector, metric_names
 from fleet.render import render
-from fleet.rules import cluster_rules, region_rules
+from fleet.rules import cluster_rules, global_rules, region_rules
 
 ROOT = Path(__file__).parents[2]
 STACKS = {
@@ -151,8 +151,9 @@ def at_the_top(plan: Plan) -> set[str]:
     names = {"up", "scrape_duration_seconds", "scrape_samples_post_metric_relabeling"} if records else set[str]()
     if "region" in records:
         names |= {record for record, _ in region_rules(cluster_rules())}
-    if "cluster" in records or hub.receives_edges:
+    if "cluster" in records or hub.receives_edges or hub.discovered:
         names |= {rule.record for rule in cluster_rules()}
+    names |= {record for record, _ in global_rules(cluster_rules())}
     return names | {name for edge in plan.remote_write for name in edge.keep}
 
 
@@ -307,6 +308,15 @@ def test_the_age_of_what_a_child_sent_is_known_for_an_hour_after_it_ended(dev: P
     evaluated(tmp_path, expr(dev, "Federation health", "Scraped by hub", "F"), series, {'{child="eu"}': 360.0})
     behind = {'{region="eu",cluster="eu-1"}': 0.0, '{region="eu",cluster="eu-2"}': 360.0}
     evaluated(tmp_path, expr(dev, "Federation health", "Clusters behind regions", "B"), series, behind)
+
+
+def test_certificates_are_shown_by_the_time_that_is_left(dev: Plan, tmp_path: Path) -> None:
+    series = {
+        'global:certificate_expiry_timestamp_seconds:min{region="eu",cluster="eu-1"}': "86400x20",
+        "global:certificate_expiry_timestamp_seconds:min": "0x20",
+    }
+    expected = {'{region="eu",cluster="eu-1"}': 86400.0 - 600, "{}": -600.0}
+    evaluated(tmp_path, expr(dev, "Federation health", "Gateways"), series, expected)
 
 
 def test_a_sender_that_is_silent_writes_nothing_instead_of_vanishing(dev: Plan, tmp_path: Path) -> None:

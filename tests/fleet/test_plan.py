@@ -6,7 +6,7 @@ from fleet.compiler import compile_page
 from fleet.errors import FleetError
 from fleet.page import read_page
 from fleet.plan import Plan
-from fleet.rules import cluster_rules, source_metrics
+from fleet.rules import cluster_rules, of_workloads, source_metrics
 
 
 def plan(page: dict[str, object] | None = None, **clusters: dict[str, object]) -> Plan:
@@ -47,7 +47,7 @@ def test_a_leaf_that_writes_needs_no_gateway_and_sends_what_its_rules_made() -> 
     (edge,) = fleet.remote_write
     assert fleet.federation == ()
     assert fleet.clusters["eu-1"].gateway is None
-    assert edge.keep == tuple(sorted(rule.record for rule in cluster_rules()))
+    assert edge.keep == tuple(sorted(rule.record for rule in of_workloads(cluster_rules())))
     assert (fleet.clusters["hub"].receives_writes, fleet.clusters["hub"].receives_edges) == (True, False)
 
 
@@ -55,6 +55,8 @@ def test_a_leaf_may_go_up_both_ways() -> None:
     fleet = plan(hub=HUB, eu=EU, eu_1={**LEAF, "up": "both"})
     assert [edge.id for edge in fleet.edges] == ["eu-federates-eu-1", "hub-federates-eu", "eu-1-writes-hub"]
     assert fleet.clusters["eu-1"].gateway is not None
+    (write,) = fleet.remote_write
+    assert write.keep == tuple(sorted(rule.record for rule in cluster_rules()))
 
 
 def test_a_parent_asserts_what_it_knows_of_its_child() -> None:
@@ -118,6 +120,11 @@ def test_an_edge_keeps_what_the_rules_read_and_what_the_page_adds() -> None:
     assert edge.keep == tuple(sorted({*source_metrics(cluster_rules()), "sales_total"}))
 
 
+def test_an_edge_sends_nothing_of_a_gateway_that_it_does_not_have() -> None:
+    (edge,) = plan(hub=HUB, shop={"tier": "edge"}).remote_write
+    assert not [name for name in edge.keep if name.startswith(("caddy_", "certmanager_", "prometheus_fleet_"))]
+
+
 def test_an_extra_match_travels_from_its_tier_beside_the_derived_ones() -> None:
     extra = {"match": '{__name__="kube_pod_info"}', "reason": "pods by node", "series": 100}
     leaf, region = plan({"federate": [extra]}, hub=HUB, eu=EU, eu_1=LEAF).federation
@@ -134,9 +141,10 @@ def test_a_budget_counts_for_each_cluster_that_the_child_speaks_for() -> None:
 def test_the_estimate_follows_from_the_rules_labels_and_the_pages_numbers() -> None:
     expect = {"namespaces": 4, "services": 3, "nodes": 2}
     leaf, region = plan({"expect": expect}, hub=HUB, eu=EU, eu_1=LEAF).federation
-    # Three rules by namespace, two by namespace and service, two by node; the region has each twice, without node.
-    assert leaf.estimate == 3 * 4 + 2 * 4 * 3 + 2 * 2
-    assert region.estimate == 2 * (3 * 4 + 2 * 4 * 3 + 2 * 1)
+    # Three rules by namespace, two by namespace and service, two by node, three of the gateway; the region has each
+    # twice, without node, and those of its own gateway.
+    assert leaf.estimate == 3 * 4 + 2 * 4 * 3 + 2 * 2 + 3
+    assert region.estimate == 2 * (3 * 4 + 2 * 4 * 3 + 2 * 1 + 3) + 3
 
 
 def test_a_cluster_may_be_larger_than_the_others() -> None:
@@ -167,7 +175,7 @@ def test_a_discovered_child_is_asked_for_what_leaves_are_asked_for() -> None:
     page: dict[str, object] = {"federate": [extra], "tiers": {"leaf": {"budget": 900}}}
     (child,) = plan(page, hub={**HUB, "discover": {"team-a": TEAM}}, eu_1=LEAF).discovered
     assert child.matches == ('{__name__=~"cluster:.*"}', '{__name__="kube_pod_info"}')
-    assert (child.budget, child.estimate) == (900, 830)
+    assert (child.budget, child.estimate) == (900, 833)
 
 
 def test_a_region_speaks_for_what_it_discovers_within_a_larger_budget() -> None:
@@ -175,7 +183,7 @@ def test_a_region_speaks_for_what_it_discovers_within_a_larger_budget() -> None:
     (*_, alone) = plan(hub=HUB, eu=EU, eu_1=LEAF).federation
     (*_, more) = plan(hub=HUB, eu={**EU, "discover": {"team-a": {**TEAM, **expect}}}, eu_1=LEAF).federation
     assert (alone.clusters, more.clusters) == (("eu-1",), ("eu-1", "team-a"))
-    assert (more.budget, more.estimate) == (2 * alone.budget, alone.estimate + 2 * 7)
+    assert (more.budget, more.estimate) == (2 * alone.budget, alone.estimate + 2 * 10)
 
 
 def test_a_region_may_consist_of_what_it_discovers() -> None:
@@ -200,7 +208,7 @@ def test_a_fleet_that_loses_nothing_has_no_warning() -> None:
         ({}, {}, "hub has no storage"),
         ({}, {"eu_2": {**LEAF, "region": "eu1"}}, "eu-2 lies in region 'eu1', which has no aggregator; 'eu' has one"),
         ({}, {"eu_2": {"tier": "leaf", "up": "both"}}, "eu-2 reaches hub both ways"),
-        ({"expect": {"namespaces": 70}}, {}, "eu-1 → eu is expected to use 82 % of its budget of 2000 series"),
+        ({"expect": {"namespaces": 70}}, {}, "eu-1 → eu is expected to use 83 % of its budget of 2000 series"),
         ({}, {"hub": {**HUB, "gateway": {"port": 80}}}, "clusters.hub.gateway has no effect"),
         (
             {"federate": [{"match": "kube_pod_info", "reason": "r", "series": 1}]},
