@@ -45,7 +45,7 @@ from fleet.names import PAGE_KEY, PART_OF, PROJECT, TIER_LABEL, Tier
 from fleet.network_policies import network_policies
 from fleet.page import read_page
 from fleet.plan import Plan
-from fleet.rules import cluster_rules, region_rules
+from fleet.rules import cluster_rules, global_rules, region_rules
 from fleet.topology import mermaid
 from tests.leaks import leaked, private_parts, secrets_of
 
@@ -75,6 +75,18 @@ def test_every_rule_of_the_leaves_arrives_at_the_top_for_each_of_them() -> None:
 
     for record, _ in region_rules(cluster_rules()):
         eventually(lambda record=record: arrived(record), within=A_REGION_IS_COMPLETE)
+
+
+def test_every_gateway_of_the_fleet_is_known_at_the_top() -> None:
+    def known(record: str) -> None:
+        found = {(labels.get("region"), labels.get("cluster")) for labels, _ in query("hub", record)}
+        assert found == {("eu", "eu-1"), ("eu", "eu-2"), ("eu", None), (None, None)}
+
+    for record, _ in global_rules(cluster_rules()):
+        eventually(lambda record=record: known(record), within=A_REGION_IS_COMPLETE)
+    ends = [value for _, value in query("hub", "global:certificate_expiry_timestamp_seconds:min")]
+    # Renewed by `pulumi up` 60 days before their end, and made a moment ago.
+    assert min(ends) > time.time() + timedelta(days=60).total_seconds()
 
 
 def test_a_regions_cpu_is_the_sum_of_what_its_leaves_report() -> None:
