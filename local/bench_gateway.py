@@ -413,8 +413,8 @@ def _writing(sides: _Sides, effort: Effort) -> tuple[Writing, Writing, list[floa
                         cpu[side.port][program] += used - before[program]
         samples = effort.rounds * effort.writes * SENDERS * SAMPLES
         direct, behind = (Writing(samples, sum(seconds[side.port]), cpu[side.port]) for side in sides.both)
-        progress.detail = f"{behind.throughput / direct.throughput:.2f} of direct"
-    ratios = [one / other for one, other in zip(*(seconds[side.port] for side in sides.both), strict=True)]
+        ratios = [one / other for one, other in zip(*(seconds[side.port] for side in sides.both), strict=True)]
+        progress.detail = f"{statistics.median(ratios):.2f} of direct"
     return direct, behind, ratios
 
 
@@ -598,7 +598,7 @@ def _milliseconds(times: Times) -> tuple[str, str]:
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.MARKDOWN)
+    table = Table(title=title, title_justify="left", min_width=len(title), box=box.MARKDOWN)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
     for row in rows:
