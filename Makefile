@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo down status check lint apps unit test bench env
+.PHONY: demo down status check lint apps unit test bench bench-gateway env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -38,6 +38,10 @@ test: check
 bench: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
 		$(PYTHON) -m local bench $(BENCH)
+
+# BENCH='--rounds 3 --attackers 1000 --seconds 60' measures something else.
+bench-gateway: .venv/ready
+	@$(PYTHON) -m local bench-gateway $(BENCH)
 
 env: .venv/ready
 

@@ -7,8 +7,18 @@ import pulumi
 import pulumi_random
 
 from components.authorities import Authorities
-from fleet.gateway import certificate_identity
-from fleet.keys import Part, bcrypt_hash, generated_hash, hash_part, held, held_key, needed_above, telling_parts
+from fleet.gateway import BEGINNING, certificate_identity
+from fleet.keys import (
+    Part,
+    bcrypt_hash,
+    beginning_part,
+    generated_hash,
+    hash_part,
+    held,
+    held_key,
+    needed_above,
+    telling_parts,
+)
 from fleet.names import HELD_KEYS
 from fleet.plan import FLEET, Call, Discovery, Edge, Plan, RemoteWriteEdge
 
@@ -30,7 +40,7 @@ class Credential(pulumi.ComponentResource):
 
 
 def made_parts(edge: Call, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
-    """The generation, the caller's user name and password, and the hashes of all passwords that the callee accepts."""
+    """The generation, the caller's user name and password, and what the callee knows of all that it accepts."""
     key = edge.key
     generation = {"generation": pulumi.Output.from_input(str(key.generation))}
     if not key.has_password:
@@ -47,6 +57,10 @@ def made_parts(edge: Call, parent: pulumi.Resource) -> dict[Part, pulumi.Output[
         "password": pulumi.Output.secret(made[key.generation].result),
         **{
             hash_part(each): pulumi.Output.secret(password.result.apply(generated_hash))
+            for each, password in made.items()
+        },
+        **{
+            beginning_part(each): pulumi.Output.secret(password.result.apply(lambda text: text[:BEGINNING]))
             for each, password in made.items()
         },
     }

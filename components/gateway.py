@@ -1,5 +1,5 @@
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypedDict, cast
 
@@ -21,7 +21,7 @@ from fleet.gateway import (
     Tls,
     caddy_config,
 )
-from fleet.keys import Part, hash_part, shown_parts
+from fleet.keys import Part, beginning_part, hash_part, shown_parts
 from fleet.pem import certificates
 from fleet.plan import Call, ClusterPlan, FederationEdge, GatewayPlan, Key, Plan, Reader, RemoteWriteEdge
 
@@ -160,7 +160,11 @@ def gateway_config(callers: Sequence[KnownCaller], shown: Shown | None) -> pulum
 
     def config(resolved: _Resolved) -> str:
         known = [
-            Caller(caller.edge, _hashes(caller.edge.key, parts))
+            Caller(
+                caller.edge,
+                _by_generation(caller.edge.key, parts, hash_part),
+                _by_generation(caller.edge.key, parts, beginning_part),
+            )
             for caller, parts in zip(callers, resolved["parts"], strict=True)
         ]
         # Callers of one stack have the same authorities.
@@ -184,8 +188,8 @@ class _Resolved(TypedDict):
     path: str | None
 
 
-def _hashes(key: Key, parts: Mapping[Part, str]) -> dict[int, str]:
-    return {each: parts[hash_part(each)] for each in key.accepted if key.has_password}
+def _by_generation(key: Key, parts: Mapping[Part, str], part: Callable[[int], Part]) -> dict[int, str]:
+    return {each: parts[part(each)] for each in key.accepted if part(each) in parts}
 
 
 def _shown(

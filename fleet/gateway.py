@@ -11,7 +11,7 @@ import ssl
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from urllib.parse import urlencode
@@ -42,6 +42,9 @@ _PROMETHEUS = "127.0.0.1:9090"
 _LONGEST_PASSWORD = 72
 """Bytes: bcrypt reads no more, and Caddy keeps what it was shown in memory."""
 
+BEGINNING = 8
+"""Characters of a password that the gateway knows in clear. The others of a made one still hold 143 bits."""
+
 Handler = dict[str, object]
 Route = dict[str, object]
 Matcher = dict[str, object]
@@ -54,6 +57,8 @@ class Caller:
     edge: Call
     hashes: Mapping[int, str]
     """bcrypt by generation, of those that `edge.key` accepts; empty where a certificate alone opens it."""
+    beginnings: Mapping[int, str] = field(default_factory=dict[int, str])
+    """The first `BEGINNING` characters of the same passwords, of those whose hash alone is not all that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,28 +242,32 @@ def _way_in(way: _Way, callers: Sequence[Caller]) -> list[Route]:
 def _shows_identity_of(caller: Caller) -> Matcher:
     """Whether the request claims to come along this edge; a certificate is verified by then, a password is not.
 
-    A name that is not planned costs no bcrypt: Caddy would compare with a hash of cost 14, a second of CPU.
+    A name that is not planned costs no bcrypt: Caddy would compare with a hash of cost 14, a second of CPU. Nor does a
+    password that begins otherwise than the right ones: some tens a second, three hashes each, would take all of the
+    processor that right callers need (docs/gateway.md).
     """
     edge = caller.edge
     # Keys of one matcher are alternatives: both of them need one each.
     certificate: Matcher = {
         "vars": {_CERTIFICATE_IDENTITY: [certificate_identity(edge, each) for each in edge.key.accepted]}
     }
-    password = _matches("{http.request.header.Authorization}", _basic_authorization(edge.caller))
+    beginnings = dict.fromkeys(caller.beginnings.get(generation, "") for generation in caller.hashes)
+    headers = "|".join(_basic_authorization(edge.caller, beginning) for beginning in beginnings)
+    password = _matches("{http.request.header.Authorization}", headers)
     return {"basic": password, "mtls": certificate, "both": {**certificate, **password}}[edge.key.auth]
 
 
 _CERTIFICATE_IDENTITY = "{http.request.tls.client.san.uris.0}"
 
 
-def _basic_authorization(user: str) -> str:
-    """A pattern of the header's whole value with this user's name and any password, in base64."""
+def _basic_authorization(user: str, beginning: str) -> str:
+    """A pattern of the header's whole value with this user's name and any password that begins so, in base64."""
     alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
-    name = f"{user}:".encode()
-    whole = len(name) // 3 * 3
-    known = base64.b64encode(name[:whole]).decode()
-    if rest := name[whole:]:
-        # The last character that the name decides holds the password's first bits as well.
+    shown = f"{user}:{beginning}".encode()
+    whole = len(shown) // 3 * 3
+    known = base64.b64encode(shown[:whole]).decode()
+    if rest := shown[whole:]:
+        # The last character that is decided holds the next one's first bits as well.
         *exact, shared = base64.b64encode(rest).decode().rstrip("=")
         first = alphabet.index(shared)
         # One byte leaves four bits of it open, two bytes leave two.

@@ -22,12 +22,17 @@ class TargetGroup(TypedDict):
 
 Part = str
 """`generation` (of what the caller holds), `username`, `password`, `certificate`, `key`, `ca` (who signed for the
-callee), `client_ca` (who signed for the caller), `hash-GENERATION`, and where a receiver's certificate is the sender's
-to make `server_certificate` and `server_key`."""
+callee), `client_ca` (who signed for the caller), `hash-GENERATION` and, of a password that was made here,
+`beginning-GENERATION`, and where a receiver's certificate is the sender's to make `server_certificate` and
+`server_key`."""
 
 
 def hash_part(generation: int) -> Part:
     return f"hash-{generation}"
+
+
+def beginning_part(generation: int) -> Part:
+    return f"beginning-{generation}"
 
 
 def generated_hash(password: str) -> str:
@@ -121,6 +126,8 @@ def shown_parts(key: Key) -> Iterator[Part]:
     """What the callee knows a caller by."""
     if key.has_password:
         yield from (hash_part(generation) for generation in key.accepted)
+        if key.password_secret is None:
+            yield from (beginning_part(generation) for generation in key.accepted)
     if key.has_certificate:
         yield "client_ca"
 

@@ -1,8 +1,9 @@
-"""`python -m local`: the local fleet, what `make demo`, `make down` and `make bench` run."""
+"""`python -m local`: the local fleet, what `make demo`, `make down`, `make bench` and `make bench-gateway` run."""
 
 import os
 import shutil
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -59,6 +60,23 @@ def bench(
     Console(width=None if sys.stdout.isatty() else 200).print(cost_table(costs))
 
 
+@app.command()
+def bench_gateway(
+    rounds: Annotated[int, typer.Option(min=1, help="In which both are asked in turns.")] = 10,
+    attackers: Annotated[int, typer.Option(min=1, help="Connections with wrong passwords.")] = 100,
+    seconds: Annotated[int, typer.Option(min=5, help="That they go on.")] = 30,
+) -> None:
+    """Measure what a gateway costs beside a Prometheus with TLS of its own, and a flood of wrong passwords."""
+    from local.bench_gateway import Effort, report_tables  # noqa: PLC0415 (as above)
+    from local.bench_gateway import bench as run  # noqa: PLC0415 (as above)
+
+    _need_root("make bench-gateway")
+    report = run(Effort(rounds=rounds, attackers=attackers, flood=timedelta(seconds=seconds)))
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for table in report_tables(report):
+        console.print(table)
+
+
 def _resolve_chart() -> None:
     """A path is meant from where the command was typed, and used from several folders."""
     source, version = os.environ.get("FLEET_CHART", ""), os.environ.get("FLEET_CHART_VERSION", "")
@@ -78,7 +96,7 @@ def _resolve_chart() -> None:
 def _need_root(command: str) -> None:
     if os.geteuid() != 0:
         raise LocalError(
-            f'{command} needs root: it makes network and process namespaces. Run `sudo env PATH="$PATH" {command}`, or '
+            f'{command} needs root: it makes namespaces and cgroups. Run `sudo env PATH="$PATH" {command}`, or '
             f"`make check` for the part of the tests that needs none."
         )
 

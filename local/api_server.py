@@ -86,7 +86,7 @@ def api_server(folder: Path) -> Generator[ApiServer]:
         "--authorization-mode=RBAC",
         "--endpoint-reconciler-type=none",
     )
-    with _running(folder, "etcd", *etcd), _running(folder, "kube-apiserver", *server):
+    with running(folder, "etcd", *etcd), running(folder, "kube-apiserver", *server):
         _wait_until_up(cluster)
         yield cluster
 
@@ -107,20 +107,20 @@ def controllers(cluster: ApiServer) -> Generator[None]:
         f"--bind-address={_ADDRESS}",
         f"--secure-port={port}",
     )
-    with _running(cluster.folder, "kube-controller-manager", *arguments):
+    with running(cluster.folder, "kube-controller-manager", *arguments):
         cluster.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")
         yield
 
 
 @contextlib.contextmanager
-def _running(folder: Path, *command: str) -> Generator[None]:
+def running(folder: Path, *command: str) -> Generator[subprocess.Popen[bytes]]:
     """A process with `folder` as its own; it does not outlive this one, however that ends."""
     with (folder / f"{command[0]}.log").open("wb") as log:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", *command], stdout=log, stderr=subprocess.STDOUT, cwd=folder
         )
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 from local.errors import LocalError
@@ -51,6 +52,34 @@ def remove(owner: Path, name: str = "") -> None:
                         f"Cgroup {directory} does not become empty: see `cat {directory}/**/cgroup.procs`."
                     )
                 time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def limited(owner: Path, cpu: float, memory: int) -> Generator[list[Path]]:
+    """A cgroup with a container's limits, processors and bytes; yields the `cgroup.procs` for its process to join.
+
+    At the end, its processes have ended. Raises LocalError.
+    """
+    period = 100_000  # microseconds, as kubelets have it
+    quota = round(cpu * period)
+    settings = {
+        "cpu.max": f"{quota} {period}",
+        "memory.max": str(memory),
+        # The same in cgroup v1.
+        "cpu.cfs_period_us": str(period),
+        "cpu.cfs_quota_us": str(quota),
+        "memory.limit_in_bytes": str(memory),
+    }
+    prepare(owner, "limited")
+    members = memberships(owner, "limited")
+    try:
+        for setting, value in settings.items():
+            for member in members:
+                if (member.parent / setting).exists():
+                    (member.parent / setting).write_text(value)
+        yield members
+    finally:
+        remove(owner)
 
 
 def _hierarchies() -> list[Path]:

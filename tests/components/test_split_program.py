@@ -151,6 +151,8 @@ def test_of_a_credential_the_upper_end_learns_what_it_needs_and_no_more(
         "shop-1-writes-hub": {
             "hash-1": hash_of("shop-1-writes-hub", 1),
             "hash-2": hash_of("shop-1-writes-hub", 2),
+            "beginning-1": "password",
+            "beginning-2": "password",
             "server_certificate": certificate("shop-1-writes-hub-server"),
             "server_key": "private key of shop-1-writes-hub-server",
         },

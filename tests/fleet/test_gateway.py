@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,14 +56,32 @@ def test_another_users_header_is_not(dev_plan: Plan, user: str, other: str, pass
     assert bool(re.search(pattern_of(dev_plan, user), f"Basic {shown}")) is is_same
 
 
+@given(
+    user=st.from_regex(r"[a-z0-9]{1,6}", fullmatch=True),
+    known=st.lists(st.from_regex(r"[A-Za-z0-9]{8}", fullmatch=True), min_size=1, max_size=3),
+    other=st.from_regex(r"[A-Za-z0-9]{8}", fullmatch=True),
+    rest=st.text(max_size=8),
+)
+def test_a_password_is_compared_only_where_it_begins_as_one_that_is_accepted(
+    dev_plan: Plan, user: str, known: list[str], other: str, rest: str
+) -> None:
+    """Each comparison takes of the processor that right callers need as well."""
+    pattern = pattern_of(dev_plan, user, known)
+    for beginning in (*known, other, other[:4], known[0][:7], ""):
+        shown = base64.b64encode(f"{user}:{beginning}{rest}".encode()).decode()
+        is_known = f"{beginning}{rest}".startswith(tuple(known))
+        assert bool(re.search(pattern, f"Basic {shown}")) is is_known
+
+
 @pytest.fixture(scope="module")
 def dev_plan() -> Plan:
     return compile_page(read_stack("dev", ROOT, {}))
 
 
-def pattern_of(plan: Plan, user: str) -> str:
-    edge = replace(plan.federation[0], parent=user)
-    text = json.dumps(caddy_config([Caller(edge, {1: "$x"})], None))
+def pattern_of(plan: Plan, user: str, beginnings: Sequence[str] = ("",)) -> str:
+    edge = replace(plan.federation[0], parent=user, key=Key(generation=2))
+    known = dict(enumerate(beginnings, start=1))
+    text = json.dumps(caddy_config([Caller(edge, dict.fromkeys(known, "$x"), known)], None))
     (found,) = re.findall(r'"\{http.request.header.Authorization\}": \{"pattern": ("[^"]*")', text)
     return json.loads(found)
 

@@ -25,7 +25,7 @@ from isolation import own_network
 from running_gateway import Program, gateway, prometheus
 
 from fleet.compiler import compile_page
-from fleet.gateway import WRITE_LIMIT, Caller, KeyPair, Tls, caddy_config, certificate_identity, match_query
+from fleet.gateway import BEGINNING, WRITE_LIMIT, Caller, KeyPair, Tls, caddy_config, certificate_identity, match_query
 from fleet.page import read_page
 from fleet.plan import Edge, Key, Reader
 from local import toolchain
@@ -74,7 +74,11 @@ def bcrypt_hash(text: str) -> str:
     return bcrypt.hashpw(text.encode(), bcrypt.gensalt(10)).decode()
 
 
-CALLERS = [Caller(edge, _hashes(edge)) for edge in EDGES.values()]
+def _beginnings(edge: Edge) -> dict[int, str]:
+    return {each: password(edge.caller, each)[:BEGINNING] for each in edge.key.accepted}
+
+
+CALLERS = [Caller(edge, _hashes(edge), _beginnings(edge)) for edge in EDGES.values()]
 AUTHORITY, STRANGER = Authority.new("fleet-1"), Authority.new("fleet-1")
 SERVED = AUTHORITY.signed("eu-1", dns=[NAME])
 TLS = Tls([SERVED], [AUTHORITY.pem])
@@ -148,6 +152,7 @@ ATTEMPTS = [
     Attempt("a user whose name begins with a planned one", "401", user="eu:"),
     Attempt("a user of the same name in capitals", "401", user="EU"),
     Attempt("a wrong password", "401", password="guessed"),  # noqa: S106 (it opens nothing)
+    Attempt("a wrong password that begins as the right one", "401", password=password("eu", GENERATION)[:-1]),
     Attempt("an empty password", "401", password=""),
     Attempt("a password with more behind it", "401", password=password("eu", GENERATION) + "x"),
     Attempt("a password of 4,000 bytes", "401", password="x" * 4000),

@@ -72,7 +72,8 @@ def test_after_all_of_it_prometheus_still_runs(guarded: Guarded, outcomes: Mappi
     assert len(outcomes) == len(ATTEMPTS)
     assert guarded.prometheus.is_running()
     called = re.findall(r'^prometheus_http_requests_total{.*handler="(.*)"} [1-9]', get(9090, "/metrics"), re.MULTILINE)
-    assert set(called) == {"/federate", "/api/v1/write", "/metrics", "/-/ready"}
+    let_in = {"/federate", "/api/v1/write", "/api/v1/query", "/api/v1/label/:name/values"}
+    assert set(called) == {*let_in, "/metrics", "/-/ready"}
 
 
 def test_the_document_tells_what_was_seen(outcomes: Mapping[str, str]) -> None:
@@ -123,4 +124,6 @@ def test_the_facts_tell_what_is_accepted_and_until_when() -> None:
         assert at is not None
         if certificate is not None:
             assert int(at[1]) == certificate.not_valid_after_utc.timestamp()
-    assert re.search(r'^prometheus_fleet_trusted_authority{fingerprint="sha256:[0-9a-f]{64}"} 1$', found, re.MULTILINE)
+    assert re.search(
+        r'^prometheus_fleet_trusted_authority{fingerprint="sha256:[0-9a-f]{64}",name="fleet-1"} 1$', found, re.MULTILINE
+    )

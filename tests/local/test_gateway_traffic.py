@@ -94,13 +94,13 @@ def parental(folder: Path) -> dict[str, Any]:
         edge = EDGES[name]
         assert isinstance(edge, FederationEdge)
         made: dict[str, Any] = {
-            **federation_job(replace(edge, scheme="https", interval=INTERVAL, timeout=INTERVAL), f"{LOOPBACK}:9443"),
+            **federation_job(replace(edge, interval=INTERVAL, timeout=INTERVAL), f"{LOOPBACK}:9443"),
             "job_name": f"{name}-{number}",
             "tls_config": tls if edge.key.auth == "basic" else keyed(name),
         }
         (folder / edge.child).write_text("")
         if edge.key.auth == "mtls":
-            del made["basic_auth"]
+            made.pop("basic_auth", None)
         else:
             (folder / name).write_text(password(name, GENERATION))
             made["basic_auth"] = {"username": edge.caller, "password_file": str(folder / name)}
