@@ -583,7 +583,7 @@ def container(registry: str | None, certificate: str | None) -> dict[str, object
         "readinessProbe": {"tcpSocket": {"port": GATEWAY_PORT}, "periodSeconds": 5},
         "resources": {
             "requests": {"cpu": "10m", "memory": "32Mi"},
-            "limits": {"cpu": "500m", "memory": "128Mi"},
+            "limits": {"cpu": "500m", "memory": "256Mi"},
         },
         "securityContext": {
             **pods.POD,

@@ -41,7 +41,7 @@ from local.api_server import free_ports, running
 from local.errors import LocalError
 from local.progress import step
 
-CPU, MEMORY = 0.5, 128 * 2**20
+CPU, MEMORY = 0.5, 256 * 2**20
 """Processors and bytes that the gateway may use, as in its pod."""
 SIZES = (2_000, 50_000)
 """Series of an answer of `/federate`: a leaf's, and a large region's."""
