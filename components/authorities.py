@@ -24,6 +24,11 @@ class Certificate:
     """Secret."""
 
 
+def made(output: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Empty where an update with `--target` leaves the resource out, of which there is no output then."""
+    return output.apply(lambda value: value or "")
+
+
 class Authorities(pulumi.ComponentResource):
     """One authority for each number that the page trusts; the one that issues signs every certificate of this stack."""
 
@@ -33,9 +38,9 @@ class Authorities(pulumi.ComponentResource):
     def __init__(self, authority: Authority) -> None:
         super().__init__("prometheus-fleet:index:Authorities", "authorities")
         self._authority = authority
-        made = {number: self._make(number) for number in authority.trust}
-        self._issuer = made[authority.issue]
-        self.bundle = pulumi.Output.concat(*(each.certificate for each in made.values()))
+        numbered = {number: self._make(number) for number in authority.trust}
+        self._issuer = numbered[authority.issue]
+        self.bundle = pulumi.Output.concat(*(each.certificate for each in numbered.values()))
         self.register_outputs({"bundle": self.bundle})
 
     def server_certificate(self, name: str, dns_name: str) -> Certificate:
@@ -58,7 +63,7 @@ class Authorities(pulumi.ComponentResource):
             set_subject_key_id=True,
             opts=child,
         )
-        return Certificate(certificate.cert_pem, key)
+        return Certificate(made(certificate.cert_pem), key)
 
     def _sign(
         self,
@@ -90,7 +95,7 @@ class Authorities(pulumi.ComponentResource):
             set_subject_key_id=True,
             opts=child,
         )
-        return Certificate(signed.cert_pem, key)
+        return Certificate(made(signed.cert_pem), key)
 
 
 def _common_name(name: str) -> str:
@@ -99,4 +104,4 @@ def _common_name(name: str) -> str:
 
 
 def _private_key(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    return tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=opts).private_key_pem_pkcs8
+    return made(tls.PrivateKey(name, algorithm="ECDSA", ecdsa_curve="P256", opts=opts).private_key_pem_pkcs8)

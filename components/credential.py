@@ -6,7 +6,7 @@ from typing import Protocol, cast
 import pulumi
 import pulumi_random
 
-from components.authorities import Authorities
+from components.authorities import Authorities, made
 from fleet.gateway import BEGINNING, certificate_identity
 from fleet.keys import (
     Part,
@@ -34,8 +34,8 @@ class Credential(pulumi.ComponentResource):
     def __init__(self, edge: Edge, authorities: Authorities, config: pulumi.Config) -> None:
         super().__init__("prometheus-fleet:index:Credential", edge.id)
         self.edge = edge
-        made = made_parts(edge, self) if edge.key.password_secret is None else _brought(edge, config, self)
-        self.parts = {**made, **_certificates(edge, authorities)}
+        shown = made_parts(edge, self) if edge.key.password_secret is None else _brought(edge, config, self)
+        self.parts = {**shown, **_certificates(edge, authorities)}
         self.register_outputs({"username": edge.caller})
 
 
@@ -45,23 +45,22 @@ def made_parts(edge: Call, parent: pulumi.Resource) -> dict[Part, pulumi.Output[
     generation = {"generation": pulumi.Output.from_input(str(key.generation))}
     if not key.has_password:
         return generation
-    made = {
+    passwords = {
         # 32 letters and digits hold 190 bits and need no quoting anywhere.
-        generation: pulumi_random.RandomPassword(
-            f"{edge.id}.{generation}", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
+        generation: made(
+            pulumi_random.RandomPassword(
+                f"{edge.id}.{generation}", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
+            ).result
         )
         for generation in key.accepted
     }
     return generation | {
         "username": pulumi.Output.from_input(edge.caller),
-        "password": pulumi.Output.secret(made[key.generation].result),
+        "password": pulumi.Output.secret(passwords[key.generation]),
+        **{hash_part(each): pulumi.Output.secret(text.apply(generated_hash)) for each, text in passwords.items()},
         **{
-            hash_part(each): pulumi.Output.secret(password.result.apply(generated_hash))
-            for each, password in made.items()
-        },
-        **{
-            beginning_part(each): pulumi.Output.secret(password.result.apply(lambda text: text[:BEGINNING]))
-            for each, password in made.items()
+            beginning_part(each): pulumi.Output.secret(text.apply(lambda text: text[:BEGINNING]))
+            for each, text in passwords.items()
         },
     }
 
@@ -75,7 +74,7 @@ def _brought(edge: Edge, config: pulumi.Config, parent: pulumi.Resource) -> dict
 
     def hashed(both: Sequence[str]) -> str:
         try:
-            return bcrypt_hash(both[0], both[1])
+            return bcrypt_hash(both[0], both[1]) if both[1] else ""
         except ValueError as error:
             raise pulumi.RunError(f"config key {config.full_key(key)}: {error}") from None
 
@@ -83,7 +82,9 @@ def _brought(edge: Edge, config: pulumi.Config, parent: pulumi.Resource) -> dict
         "generation": pulumi.Output.from_input(str(edge.key.generation)),
         "username": pulumi.Output.from_input(edge.caller),
         "password": password,
-        hash_part(edge.key.generation): pulumi.Output.secret(pulumi.Output.all(password, salt.result).apply(hashed)),
+        hash_part(edge.key.generation): pulumi.Output.secret(
+            pulumi.Output.all(password, made(salt.result)).apply(hashed)
+        ),
     }
 
 

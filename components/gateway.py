@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_random
 
-from components.authorities import Authorities, Certificate
+from components.authorities import Authorities, Certificate, made
 from components.credential import EdgeCredential, Parts, made_parts
 from components.objects import create
 from fleet import manifests
@@ -170,7 +170,7 @@ def gateway_config(callers: Sequence[KnownCaller], shown: Shown | None) -> pulum
         # Callers of one stack have the same authorities.
         bundles = dict.fromkeys(each["client_ca"] for each in resolved["parts"] if "client_ca" in each)
         authorities = [one for bundle in bundles for one in certificates(bundle)]
-        served = [KeyPair(*each) for each in resolved["served"]]
+        served = [KeyPair(*each) for each in resolved["served"] if all(each)]
         mounted = MountedKeyPair(CERTIFICATE_MOUNT, resolved["path"]) if resolved["path"] is not None else None
         tls = Tls(served, authorities, mounted) if shown is not None else None
         return json.dumps(caddy_config(known, tls), sort_keys=True)
@@ -196,17 +196,17 @@ def _shown(
     name: str, plan: GatewayPlan, callers: Sequence[EdgeCredential], authorities: Authorities, parent: pulumi.Resource
 ) -> Shown:
     """Certificates by which callers know it: its own, and those that stacks below made for it."""
-    made = [
+    below = [
         Certificate(caller.parts["server_certificate"], caller.parts["server_key"])
         for caller in callers
         if "server_certificate" in caller.parts
     ]
     if plan.tls.mode == "generated":
-        return Shown([authorities.server_certificate(name, plan.certified), *made], None)
+        return Shown([authorities.server_certificate(name, plan.certified), *below], None)
     path = pulumi_random.RandomPassword(
         f"{name}-certificate", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
     )
-    return Shown(made, pulumi.Output.secret(path.result))
+    return Shown(below, pulumi.Output.secret(made(path.result)))
 
 
 def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:

@@ -108,11 +108,14 @@ def _block(text: str) -> str:
 
 def _pem(text: str) -> str:
     try:
-        return "".join(certificates(text))
+        found = certificates(text)
     except ValueError:
+        found = []
+    if not found:
         # Does not repeat the text: a key may stand here by mistake.
         msg = "these are not certificates in PEM form, which begin with -----BEGIN CERTIFICATE-----"
-        raise ValueError(msg) from None
+        raise ValueError(msg)
+    return "".join(found)
 
 
 def _url(text: str) -> str:

@@ -72,8 +72,15 @@ def test_every_cluster_that_is_called_would_get_its_gateway(preview: str, plan: 
 
 def test_every_edge_would_get_a_credential_that_its_caller_holds(preview: str, plan: Plan) -> None:
     made = created(preview)
-    for kind in ("prometheus-fleet:index:Credential", "random:index:RandomPassword"):
-        assert {name for each, name in made if each == kind} == {edge.id for edge in plan.edges}
+    assert {name for each, name in made if each == "prometheus-fleet:index:Credential"} == {
+        edge.id for edge in plan.edges
+    }
+    # Of this generation and the next; and with `auth: both`, a certificate of this one.
+    passwords = {f"{edge.id}.{generation}" for edge in plan.edges for generation in (1, 2)}
+    assert {name for each, name in made if each == "random:index:RandomPassword"} == passwords
+    signed = {name for each, name in made if each == "tls:index:LocallySignedCert"}
+    gateways = {f"{cluster.name}-gateway" for cluster in plan.clusters.values() if cluster.gateway is not None}
+    assert signed == gateways | {f"{edge.id}.1" for edge in plan.edges}
     holders = {edge.parent: "federation" for edge in plan.federation}
     holders |= {edge.sender: "remote-write" for edge in plan.remote_write}
     assert {(f"{CORE}:Secret", f"{name}-{way}-credentials") for name, way in holders.items()} <= made
