@@ -1,7 +1,7 @@
 import pulumi
 
 from components.credential import Parts, made_parts
-from components.gateway import gateway_config, htpasswd
+from components.gateway_config import gateway_config, htpasswd
 from components.objects import create
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY

@@ -1,7 +1,6 @@
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypedDict, cast
+from typing import TypedDict, cast
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -9,21 +8,21 @@ import pulumi_random
 
 from components.authorities import Authorities, Certificate, made
 from components.credential import EdgeCredential, Parts, made_parts
+from components.gateway_config import KnownCaller, Shown, gateway_config, htpasswd
 from components.objects import create
 from fleet import manifests
-from fleet.gateway import (
-    ACCOUNTS_KEY,
-    CERTIFICATE_MOUNT,
-    CONFIG_KEY,
-    Caller,
-    KeyPair,
-    MountedKeyPair,
-    Tls,
-    caddy_config,
+from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
+from fleet.names import CA_KEY
+from fleet.plan import (
+    FLEET,
+    PUBLIC,
+    ClusterPlan,
+    FederationEdge,
+    GatewayPlan,
+    Plan,
+    Reader,
+    RemoteWriteEdge,
 )
-from fleet.keys import Part, beginning_part, hash_part, shown_parts
-from fleet.pem import certificates
-from fleet.plan import Call, ClusterPlan, FederationEdge, GatewayPlan, Key, Plan, Reader, RemoteWriteEdge
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,10 @@ class Gateway(pulumi.ComponentResource):
         }
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
         if readers:
-            passwords = {each.edge.name: each.parts["password"] for each in readers}
-            create(f"{name}-readers", manifests.gateway_readers(cluster, passwords), child)
+            held: dict[str, pulumi.Input[str]] = {each.edge.name: each.parts["password"] for each in readers}
+            if plan.server.ca != PUBLIC:
+                held[CA_KEY] = args["authorities"].bundle if plan.server.ca == FLEET else plan.server.ca
+            create(f"{name}-readers", manifests.gateway_readers(cluster, held), child)
         service = create(f"{name}-service", manifests.gateway_service(cluster), child)
         for manifest in manifests.gateway_ways(cluster, args["authorities"].bundle):
             create(f"{name}-{manifest['kind'].lower()}", manifest, child)
@@ -124,72 +125,6 @@ def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tu
 class _ReaderKey:
     edge: Reader
     parts: Parts
-
-
-class KnownCaller(Protocol):
-    @property
-    def edge(self) -> Call: ...
-
-    @property
-    def parts(self) -> Parts: ...
-
-
-def htpasswd(callers: Sequence[KnownCaller]) -> pulumi.Output[str]:
-    """Each caller's line of its own generation before those of its others: htpasswd reads the first alone."""
-    lines = (
-        pulumi.Output.concat(caller.edge.caller, ":", caller.parts[hash_part(generation)], "\n")
-        for caller in callers
-        if caller.edge.key.has_password
-        for generation in sorted(caller.edge.key.accepted, key=lambda each: each != caller.edge.key.generation)
-    )
-    return pulumi.Output.concat(*lines)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How a gateway shows who it is."""
-
-    certificates: Sequence[Certificate]
-    """Those that `pulumi up` makes."""
-    path: pulumi.Output[str] | None
-    """Where on loopback the gateway finds its own, if somebody else makes it; a secret."""
-
-
-def gateway_config(callers: Sequence[KnownCaller], shown: Shown | None) -> pulumi.Output[str]:
-    """Caddy's, as JSON text; without TLS where nothing is `shown`."""
-
-    def config(resolved: _Resolved) -> str:
-        known = [
-            Caller(
-                caller.edge,
-                _by_generation(caller.edge.key, parts, hash_part),
-                _by_generation(caller.edge.key, parts, beginning_part),
-            )
-            for caller, parts in zip(callers, resolved["parts"], strict=True)
-        ]
-        # Callers of one stack have the same authorities.
-        bundles = dict.fromkeys(each["client_ca"] for each in resolved["parts"] if "client_ca" in each)
-        authorities = [one for bundle in bundles for one in certificates(bundle)]
-        served = [KeyPair(*each) for each in resolved["served"] if all(each)]
-        mounted = MountedKeyPair(CERTIFICATE_MOUNT, resolved["path"]) if resolved["path"] is not None else None
-        tls = Tls(served, authorities, mounted) if shown is not None else None
-        return json.dumps(caddy_config(known, tls), sort_keys=True)
-
-    return pulumi.Output.all(
-        parts=[{part: caller.parts[part] for part in shown_parts(caller.edge.key)} for caller in callers],
-        served=[(each.certificate, each.key) for each in shown.certificates] if shown is not None else [],
-        path=shown.path if shown is not None else None,
-    ).apply(lambda resolved: config(cast("_Resolved", resolved)))
-
-
-class _Resolved(TypedDict):
-    parts: Sequence[Mapping[Part, str]]
-    served: Sequence[tuple[str, str]]
-    path: str | None
-
-
-def _by_generation(key: Key, parts: Mapping[Part, str], part: Callable[[int], Part]) -> dict[int, str]:
-    return {each: parts[part(each)] for each in key.accepted if part(each) in parts}
 
 
 def _shown(

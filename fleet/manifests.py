@@ -7,6 +7,7 @@ from typing import NotRequired, TypedDict
 from fleet import admission
 from fleet.alerts import AlertGroup
 from fleet.names import (
+    CA_KEY,
     DISCOVERY_ACCOUNT,
     FEDERATION_CREDENTIALS,
     GATEWAY,
@@ -46,7 +47,7 @@ def gateway_secret(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest
 
 
 def gateway_readers(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
-    """One key per reader, its password: for whoever runs the reader to take it there."""
+    """One key per reader, its password, and by whom it knows the gateway: for whoever runs it to take there."""
     return _secret(cluster, GATEWAY_READERS, data)
 
 
@@ -169,7 +170,7 @@ def _backend_tls(cluster: ClusterPlan, fleet_ca: object) -> Sequence[Manifest]:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": _metadata(cluster, GATEWAY_CA),
-        "data": {"ca.crt": ca},
+        "data": {CA_KEY: ca},
     }
     return (policy, bundle) if ca is not None else (policy,)
 

@@ -26,6 +26,8 @@ GATEWAY_CERTIFICATE = f"{GATEWAY}-certificate"
 GATEWAY_CONTAINER = "gateway"
 GATEWAY_PORT = 9443
 GATEWAY_READERS = "gateway-readers"
+# Among the keys of the readers, which are names of theirs: none of those has a dot.
+CA_KEY = "ca.crt"
 GATEWAY_FACTS_PORT = 9444
 """On loopback: what the running gateway accepts, and its own metrics."""
 

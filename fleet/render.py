@@ -12,9 +12,9 @@ from fleet.dashboards import dashboards
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.keys import held
 from fleet.manifests import Manifest
-from fleet.names import HELD_KEYS, Tier
+from fleet.names import CA_KEY, HELD_KEYS, Tier
 from fleet.network_policies import network_policies
-from fleet.plan import ClusterPlan, Discovery, Edge, GatewayPlan, Plan
+from fleet.plan import PUBLIC, ClusterPlan, Discovery, Edge, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
 
@@ -83,7 +83,8 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
         yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
         if cluster.readers:
-            yield manifests.gateway_readers(cluster, {reader.name: _SECRET for reader in cluster.readers})
+            ca = {CA_KEY: _PUBLIC_PART} if cluster.gateway.server.ca != PUBLIC else {}
+            yield manifests.gateway_readers(cluster, {**{reader.name: _SECRET for reader in cluster.readers}, **ca})
     calls: list[Edge | Discovery] = [*plan.federated_by(cluster.name)]
     if cluster.discovery is not None:
         calls.append(cluster.discovery)
