@@ -150,5 +150,9 @@ def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[s
 
     ingress = service.status.load_balancer.ingress[0]
     return pulumi.Output.all(ingress.ip, ingress.hostname).apply(
-        lambda addresses: f"{addresses[0] or addresses[1]}:{plan.port}"
+        lambda addresses: f"{_bracketed(addresses[0] or addresses[1])}:{plan.port}"
     )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

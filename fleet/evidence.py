@@ -4,8 +4,6 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from pydantic import ValidationError
-
 from fleet.names import FACTS_JOB, HELD_KEYS_JOB, Tier, authority_number
 from fleet.plan import Plan
 from fleet.prometheus import Prometheus, Series, Unreachable, reached
@@ -32,8 +30,9 @@ async def _cluster(plan: Plan, name: str, client: Prometheus | Unreachable) -> M
         return {pod: pod_evidence(held[pod], facts.get(pod, [])) for pod in held}
     except Unreachable as error:
         return f"cannot be asked: {error}"
-    except ValidationError as error:
-        return f"what it answers is not understood ({error.title})"
+    except (LookupError, ValueError) as error:
+        # Whoever may write samples there may have written these.
+        return f"what it answers is not understood ({type(error).__name__})"
 
 
 def pod_evidence(held: Sequence[Mapping[str, str]], facts: Sequence[Series]) -> Evidence:

@@ -608,5 +608,6 @@ def volumes(certificate: str | None) -> list[dict[str, object]]:
     items = [{"key": CONFIG_KEY, "path": CONFIG_KEY}]
     mounted: list[dict[str, object]] = [{"name": GATEWAY_CONTAINER, "secret": {"secretName": GATEWAY, "items": items}}]
     if certificate is not None:
-        mounted.append({"name": GATEWAY_CERTIFICATE, "secret": {"secretName": certificate}})
+        # Where it is not there yet, only calls fail; Prometheus beside it starts.
+        mounted.append({"name": GATEWAY_CERTIFICATE, "secret": {"secretName": certificate, "optional": True}})
     return mounted

@@ -40,14 +40,19 @@ def generated_hash(password: str) -> str:
 
     What makes bcrypt slow protects passwords that people think of. This one also needs no salt but its own.
     """
-    return bcrypt_hash(password, sha256(password.encode()).hexdigest()[:_SALT_BYTES], cost=5)
+    # Of none there is no hash, or the empty one would open the edge.
+    return bcrypt_hash(password, sha256(password.encode()).hexdigest()[:_SALT_BYTES], cost=5) if password else ""
 
 
 def bcrypt_hash(password: str, salt: str, cost: int = 10) -> str:
     """As htpasswd and Caddy read it; the same for the same `salt`, which is 16 bytes long.
 
-    Raises ValueError where bcrypt would read only the beginning of the password.
+    Raises ValueError for a password that would be read differently, or anybody could guess.
     """
+    if password != password.strip():
+        raise ValueError("a password neither begins nor ends with blanks: Prometheus would leave them out")
+    if len(password) < _LEAST:
+        raise ValueError(f"a password has at least {_LEAST} characters")
     if len(password.encode()) > _BCRYPT_READS:
         raise ValueError(f"a password has at most {_BCRYPT_READS} bytes, which is all that bcrypt reads")
     encoded = b64encode(salt.encode()).translate(_BCRYPT_ALPHABET).rstrip(b"=")
@@ -56,6 +61,7 @@ def bcrypt_hash(password: str, salt: str, cost: int = 10) -> str:
 
 _BCRYPT_READS = 72
 _SALT_BYTES = 16
+_LEAST = 12
 _LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
 _BCRYPT_ALPHABET = bytes.maketrans(f"{_LETTERS}+/".encode(), f"./{_LETTERS}".encode())
 

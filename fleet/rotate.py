@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from fleet.compiler import compile_fleet
@@ -24,8 +25,11 @@ from fleet.rotation import (
     Expected,
     KeyState,
     after_step,
+    asked_clusters,
     before_step,
     next_authority,
+    of_authority,
+    of_keys,
     planned_keys,
     step_problems,
 )
@@ -52,19 +56,23 @@ class Rotation:
         page = planned_keys(plan)
         _refuse_unknown(edges, plan, page)
         wanted = [*edges] or [*page.keys]
+        about = partial(of_keys, edges=wanted)
+        _refuse_unasked(plan, about(page))
         ahead = min((page.keys[edge] - old.keys.get(edge, page.keys[edge]) for edge in wanted), default=0)
         # An authority that was begun is finished on the way, and no rotation of keys.
-        begun = self._finish() and (ahead > 0 or page == old)
+        begun = self._finish(about) and (ahead > 0 or page == old)
         steps = 2 - max(ahead, 0) if revoke else int(not begun)
         for _ in range(steps):
             self._edit(_next_generation(self._read(), edges))
-            self._finish()
+            self._finish(about)
 
     def authority(self) -> None:
         """Replaces the authority that signs: all trust both, the new one signs, all distrust the old one."""
-        page, old = planned_keys(_plan(self._read())), self._deployed()
+        plan, old = _plan(self._read()), self._deployed()
+        page = planned_keys(plan)
         now = page.authority
-        begun = self._finish() and (now != old.authority or page == old)
+        _refuse_unasked(plan, of_authority(page))
+        begun = self._finish(of_authority) and (now != old.authority or page == old)
         if begun and len(now.trust) == 1:
             return
         # Of two the higher one is the new one, whichever of them signs by now.
@@ -73,13 +81,17 @@ class Rotation:
         while now != goal:
             now = next_authority(now, goal)
             self._edit({("authority", "trust"): list(now.trust), ("authority", "issue"): now.issue})
-            self._finish()
+            self._finish(of_authority)
 
-    def _finish(self) -> bool:
-        """Deploys the page and waits until all of it is confirmed; says whether any of that was still to be done."""
+    def _finish(self, about: Callable[[KeyState], Expected]) -> bool:
+        """Deploys the page and waits until that is confirmed; says whether any of it was still to be done.
+
+        Where nothing is left to deploy, it is `about` what a step that was stopped may have changed.
+        """
         plan, old = _plan(self._read()), self._deployed()
         new = planned_keys(plan)
-        if old == new and not self._faults(plan, after_step(new)):
+        after = after_step(old, new) or about(new)
+        if old == new and not self._faults(plan, after):
             return False
         if problems := [*step_problems(old, new)]:
             raise FleetError(problems)
@@ -87,7 +99,7 @@ class Rotation:
             self._wait(plan, expected, "before the next step")
         self.say(_described(old, new))
         self._up()
-        self._wait(plan, after_step(new), "for the step to arrive")
+        self._wait(plan, after, "for the step to arrive")
         return True
 
     def _read(self) -> FleetPage:
@@ -143,6 +155,17 @@ that would be too early is refused, and can be run again a little later"""
 
 def _plan(fleet: FleetPage) -> Plan:
     return compile_fleet(fleet).part(fleet.stack)
+
+
+def _refuse_unasked(plan: Plan, expected: Expected) -> None:
+    """Those whose kubeconfig this command cannot read: it would wait for them in vain."""
+    secret = [name for name in asked_clusters(plan, expected) if plan.cluster(name).kubeconfig_secret is not None]
+    if secret:
+        message = (
+            "is read by `pulumi up` alone. By hand: make one step on the page (docs/rotation.md) and run `pulumi up`, "
+            "which refuses what would be too early and can be run again a little later; then the next step"
+        )
+        raise FleetError([Problem(f"clusters.{name}.kubeconfigSecret", message) for name in secret])
 
 
 def _refuse_unknown(edges: Sequence[str], plan: Plan, page: KeyState) -> None:

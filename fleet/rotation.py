@@ -5,7 +5,7 @@ step apart in either direction. And a Secret that is written is not yet read: be
 have to say that they took the last one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ValidationError
@@ -57,7 +57,8 @@ def recorded_keys(outputs: object) -> KeyState | None:
 def step_problems(old: KeyState, new: KeyState) -> Iterator[Problem]:
     """Steps too large to be taken at once, with the YAML of the one to take now."""
     jumps = {edge: (old.keys[edge], to) for edge, to in new.keys.items() if edge in old.keys}
-    jumps = {edge: (since, to) for edge, (since, to) in jumps.items() if abs(to - since) > 1}
+    # Never back: the certificates of an earlier generation would be let in again.
+    jumps = {edge: (since, to) for edge, (since, to) in jumps.items() if to < since or to > since + 1}
     if len(set(jumps.values())) == 1 and len(jumps) == len(new.keys):
         yield _jump(["keys", "generation"], *next(iter(jumps.values())))
     else:
@@ -73,9 +74,11 @@ def step_problems(old: KeyState, new: KeyState) -> Iterator[Problem]:
 
 
 def _jump(path: Sequence[object], since: int, to: int) -> Problem:
+    if to < since:
+        message = f"generation {since} is deployed, and what an earlier one opened must not open it again"
+        return at(path, message, since)
     accepted = f"gateways accept {max(1, since - 1)} to {since + 1}"
-    message = f"generation {since} is deployed, and {accepted}; the step to take now is"
-    return at(path, message, since + (1 if to > since else -1))
+    return at(path, f"generation {since} is deployed, and {accepted}; the step to take now is", since + 1)
 
 
 def next_authority(old: AuthorityState, goal: AuthorityState) -> AuthorityState:
@@ -113,8 +116,19 @@ def before_step(old: KeyState, new: KeyState) -> Expected:
     return Expected(generations, (old.authority, new.authority) if new.authority != old.authority else ())
 
 
-def after_step(new: KeyState) -> Expected:
-    return Expected({edge: frozenset({generation}) for edge, generation in new.keys.items()}, (new.authority,))
+def after_step(old: KeyState, new: KeyState) -> Expected:
+    """Of whatever the step from `old` changed."""
+    changed = [edge for edge, to in new.keys.items() if old.keys.get(edge) != to]
+    authorities = of_authority(new) if new.authority != old.authority else Expected()
+    return Expected(of_keys(new, changed).generations, authorities.authorities)
+
+
+def of_keys(state: KeyState, edges: Iterable[str]) -> Expected:
+    return Expected({edge: frozenset({state.keys[edge]}) for edge in edges})
+
+
+def of_authority(state: KeyState) -> Expected:
+    return Expected(authorities=(state.authority,))
 
 
 @dataclass(frozen=True, slots=True)

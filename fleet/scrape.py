@@ -1,6 +1,7 @@
 """Scrape jobs in Prometheus's own form."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from fleet.duration import format_duration
 from fleet.keys import inlined_key, mounted, mounted_file, password_key, tls_keys
@@ -71,12 +72,14 @@ def held_keys_job(secrets: Sequence[str], inlined: Sequence[RemoteWriteEdge]) ->
     }
 
 
-def gateway_jobs() -> list[Job]:
+def gateway_jobs(interval: timedelta) -> list[Job]:
     """The gateway beside this Prometheus: how it fares, and what its running configuration accepts."""
     targets = [{"targets": [f"127.0.0.1:{GATEWAY_FACTS_PORT}"]}]
+    # Whatever the pace of the fleet: what is scraped less often than every five minutes is not always there.
+    often = {"scrape_interval": format_duration(min(interval, timedelta(minutes=1)))}
     return [
-        {"job_name": GATEWAY_JOB, "static_configs": targets},
-        {"job_name": FACTS_JOB, "metrics_path": "/facts", "static_configs": targets},
+        {"job_name": GATEWAY_JOB, **often, "static_configs": targets},
+        {"job_name": FACTS_JOB, **often, "metrics_path": "/facts", "static_configs": targets},
     ]
 
 

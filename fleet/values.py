@@ -149,6 +149,9 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         "replicaExternalLabelNameClear": True,
         "scrapeInterval": format_duration(cluster.scrape_interval),
         **({"scrapeTimeout": format_duration(cluster.scrape_timeout)} if cluster.scrape_timeout is not None else {}),
+        # The keys are files of this Prometheus, and a ServiceMonitor of any team may name a file to send along. A
+        # leaf's own monitors of kubelets do.
+        **({"arbitraryFSAccessThroughSMs": {"deny": True}} if cluster.tier is not Tier.LEAF else {}),
         # Objects of other releases and teams count as well, not only those with this release's label.
         **{
             f"{kind}SelectorNilUsesHelmValues": False
@@ -162,7 +165,7 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
     else:
         spec["evaluationInterval"] = format_duration(cluster.rule_interval)
     if cluster.gateway is not None:
-        jobs += gateway_jobs()
+        jobs += gateway_jobs(cluster.scrape_interval)
     secrets = [FEDERATION_CREDENTIALS] if children or cluster.discovered else []
     if any(tls_keys(receiver.edge) for receiver in receivers):
         secrets.append(REMOTE_WRITE_CREDENTIALS)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic.alias_generators import to_camel
 
 from fleet.compiler.gateways import gateway_plan
-from fleet.errors import Problem, at
+from fleet.errors import Problem, at, yaml_at
 from fleet.page import Page
 from fleet.page.model import EdgeKey
 from fleet.page.problems import did_you_mean, nearest
@@ -25,6 +25,15 @@ def discovery_key(page: Page, discovery: str) -> Key:
 
 
 def key_problems(page: Page, edges: Sequence[Edge], found: Mapping[str, Discovery]) -> Iterator[Problem]:
+    seen: dict[str, Edge] = {}
+    for edge in edges:
+        # Names may hold what stands between two of them.
+        if (other := seen.setdefault(edge.id, edge)) != edge:
+            message = (
+                f"{edge.caller} and {edge.callee} make the same name of an edge as {other.caller} and {other.callee}"
+            )
+            fix = yaml_at(["clusters"], {f"{edge.lower}-2": {"tier": page.clusters[edge.lower].tier.value}})
+            yield Problem(f"clusters.{edge.lower}", f"{message}: {edge.id}", fix)
     discoveries = {each.id: each for each in found.values()}
     known = [*(edge.id for edge in edges), *discoveries]
     for name, own in page.keys.edges.items():

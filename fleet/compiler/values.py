@@ -21,6 +21,7 @@ _DATA = Path(__file__).parent.parent / "data"
 
 _SPEC = "prometheus.prometheusSpec"
 _ALERTMANAGER = "alertmanager.alertmanagerSpec"
+_MUTED = "alerts tell strangers what runs where, and whoever can post them can mute others"
 _PUBLISHED = "it publishes 9090, which asks for no password; the gateway is the way in"
 _DECIDED = {
     "alertmanager.enabled": "it runs beside the global Prometheus, where all alerts are",
@@ -31,7 +32,9 @@ _DECIDED = {
     f"{_ALERTMANAGER}.configSecret": "the page's alerting decides it",
     f"{_ALERTMANAGER}.secrets": "the page's alerting decides it",
     f"{_ALERTMANAGER}.useExistingSecret": "the page's alerting decides it",
-    "alertmanager.service.type": "alerts tell strangers what runs where, and whoever can post them can mute others",
+    "alertmanager.service.type": _MUTED,
+    "alertmanager.service.externalIPs": _MUTED,
+    "alertmanager.servicePerReplica.enabled": _MUTED,
     "fullnameOverride": "every object of the fleet is found by it",
     "nameOverride": "every object of the fleet is found by it",
     "namespaceOverride": "the page's namespace decides it",
@@ -43,8 +46,12 @@ _DECIDED = {
         "a parent that discovers finds the cluster by it",
     ),
     "prometheus.service.type": _PUBLISHED,
+    "prometheus.service.externalIPs": _PUBLISHED,
+    "prometheus.servicePerReplica.enabled": _PUBLISHED,
     "prometheus.ingress.enabled": _PUBLISHED,
+    "prometheus.ingressPerReplica.enabled": _PUBLISHED,
     "prometheus.route.main.enabled": _PUBLISHED,
+    f"{_SPEC}.arbitraryFSAccessThroughSMs": "whoever may make a ServiceMonitor could have it send the fleet's keys",
     f"{_SPEC}.automountServiceAccountToken": "the gateway beside Prometheus would hold its token",
     f"{_SPEC}.hostNetwork": "no NetworkPolicy holds on a node's own network",
     f"{_SPEC}.routePrefix": "gateways and `fleet status` ask at /",
@@ -99,6 +106,9 @@ def _leaves(values: Mapping[str, JsonValue], above: tuple[str, ...]) -> Iterator
 
 
 def _decided(path: tuple[str, ...]) -> str | None:
+    if ".".join(path[:3]) == f"{_SPEC}.additionalConfig":
+        # The chart lays it over the rest of the spec.
+        path = (*path[:2], *path[3:])
     for length in range(1, len(path) + 1):
         if why := _DECIDED.get(".".join(path[:length])):
             return why

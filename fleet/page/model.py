@@ -159,9 +159,13 @@ class Authority(_Strict):
             raise wrong("trust", "names an authority twice", sorted(set(self.trust)))
         if self.issue not in self.trust:
             raise wrong("issue", f"nobody trusts authority {self.issue}", self.trust[0])
-        if self.renew_before >= self.valid_for:
+        if not timedelta(hours=3) <= self.valid_for <= timedelta(days=3650):
+            raise wrong("validFor", "a certificate lives from three hours to the ten years of its authority", "180d")
+        # The provider counts whole hours.
+        if self.renew_before > self.valid_for - timedelta(hours=1):
             right = format_duration(self.valid_for / 3)
-            raise wrong("renewBefore", "must be shorter than validFor, or each run would renew everything", right)
+            message = "must be at least an hour shorter than validFor, or each run would renew everything"
+            raise wrong("renewBefore", message, right)
         return self
 
 

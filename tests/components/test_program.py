@@ -302,7 +302,8 @@ def test_a_certificate_of_cert_manager_is_asked_for_and_mounted(page: dict[str, 
     assert asked["dnsNames"] == ["eu-1.prometheus-fleet.internal"]
     assert asked["ipAddresses"] == ["172.30.1.2"]
     spec = recorder.releases()["eu-1-release"].inputs["values"]["prometheus"]["prometheusSpec"]
-    assert {"name": "prometheus-gateway-certificate", "secret": {"secretName": asked["secretName"]}} in spec["volumes"]
+    mounted = {each["name"]: each.get("secret") for each in spec["volumes"]}
+    assert mounted["prometheus-gateway-certificate"] == {"secretName": asked["secretName"], "optional": True}
     assert recorder.secret_data("eu-federation-credentials")["eu-1.ca"] == certificate("internal")
     config = json.loads(recorder.secret_data("eu-1-gateway-accounts")["caddy.json"])
     assert config["apps"]["tls"]["certificates"]["load_pem"] == []

@@ -493,7 +493,25 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
     "certificates that are always renewed": (
         {"authority": {"validFor": "30d"}},
         "authority.renewBefore",
-        "must be shorter than validFor, or each run would renew everything",
+        "must be at least an hour shorter than validFor, or each run would renew everything",
+    ),
+    "certificates that end as they begin": (
+        {"authority": {"validFor": "30m", "renewBefore": "10m"}},
+        "authority.validFor",
+        "a certificate lives from three hours to the ten years of its authority",
+    ),
+    "two edges of one name": (
+        {
+            "clusters": {
+                "hub": {"tier": "global", "context": "hub"},
+                "a": {"tier": "regional", "region": "a", "context": "a"},
+                "b-federates-c": {"tier": "leaf", "region": "a", "context": "1"},
+                "a-federates-b": {"tier": "regional", "region": "b", "context": "b"},
+                "c": {"tier": "leaf", "region": "b", "context": "2"},
+            }
+        },
+        "clusters.c",
+        "a-federates-b and c make the same name of an edge as a and b-federates-c: a-federates-b-federates-c",
     ),
     "a gateway that nobody calls": (
         clusters(eu_1={"up": "remote_write", "gateway": {"port": 80}}, eu=None),

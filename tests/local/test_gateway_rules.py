@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import attacks
@@ -29,7 +30,7 @@ def attempted(dev: Plan, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": every_second}))
     config = {
         "global": {"scrape_interval": "1s"},
-        "scrape_configs": gateway_jobs(),
+        "scrape_configs": gateway_jobs(timedelta(seconds=1)),
         "rule_files": [str(tmp_path / "rules.yaml")],
     }
     with contextlib.ExitStack() as running:
