@@ -425,6 +425,21 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "keys.edges.eu-discovers.auth",
         "has no meaning here: what is discovered is shown a password of the fleet's own",
     ),
+    "9090 by a Service for each replica": (
+        {"values": {"prometheus": {"servicePerReplica": {"enabled": True}}}},
+        "values.prometheus.servicePerReplica.enabled",
+        "is not the page's to set: it publishes 9090, which asks for no password; the gateway is the way in",
+    ),
+    "a decided value by another way": (
+        spec(additionalConfig={"containers": [{"name": "gateway"}]}),
+        "values.prometheus.prometheusSpec.additionalConfig.containers",
+        "is not the page's to set: the gateway stands there",
+    ),
+    "files for monitors": (
+        spec(arbitraryFSAccessThroughSMs={"deny": False}),
+        "values.prometheus.prometheusSpec.arbitraryFSAccessThroughSMs.deny",
+        "is not the page's to set: whoever may make a ServiceMonitor could have it send the fleet's keys",
+    ),
     "a reader of no cluster": (
         {"readers": {"grafana": {"clusters": "hubb"}}},
         "readers.grafana.clusters",
