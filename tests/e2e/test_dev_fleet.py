@@ -218,6 +218,32 @@ def test_the_password_of_one_edge_opens_no_other() -> None:
     assert federate("eu-1", passwords["eu-1"], planned, "up") == 403
 
 
+def test_a_monitor_that_would_have_a_key_sent_along_is_not_taken(tmp_path: Path) -> None:
+    key = "/etc/prometheus/secrets/federation-credentials/eu"
+    thief = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "ServiceMonitor",
+        "metadata": {"name": "thief", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "thief"}},
+            "endpoints": [{"port": "http", "bearerTokenFile": key}],
+        },
+    }
+    file = tmp_path / "thief.yaml"
+    file.write_text(yaml.safe_dump(thief))
+    kubectl("hub", "apply", f"--filename={file}")
+
+    def is_refused() -> None:
+        events = objects("hub", "events", "--namespace=default")
+        said = [each["message"] for each in events if each["involvedObject"]["name"] == "thief"]
+        assert any("file system" in message for message in said), said
+
+    try:
+        eventually(is_refused, within=30)
+    finally:
+        kubectl("hub", "--namespace=default", "delete", "servicemonitor", "thief")
+
+
 def test_prometheus_itself_is_not_published() -> None:
     for cluster in (*gateways.ADDRESSES, "shop-1"):
         published = {
