@@ -80,6 +80,7 @@ def test_what_caddy_counts_is_what_the_rules_read(
 def test_the_first_certificate_that_ends_is_known_to_the_second() -> None:
     ends = int(AUTHORITY.certificate.not_valid_after_utc.timestamp())
     expiry = "certificate_expiry_timestamp_seconds:min"
-    wait_until(lambda: recorded(f"global:{expiry}") is not None, "the facts are scraped and recorded")
+    for tier in ("cluster", "global"):
+        wait_until(lambda tier=tier: recorded(f"{tier}:{expiry}") is not None, f"the facts are recorded as {tier}:*")
     # The gateway's own is signed after its authority, for as long.
     assert recorded(f"cluster:{expiry}") == recorded(f"global:{expiry}") == ends
