@@ -7,6 +7,7 @@ import pulumi
 
 from components.credential import ReferencedCredential
 from components.gateway import FederationTarget
+from components.stack_config import UnreadableError, full_name, last_outputs
 from fleet.keys import Part, needed_above
 from fleet.plan import Edge, FederationEdge, Plan
 
@@ -60,19 +61,17 @@ def _gateway(edge: FederationEdge) -> Path:
 
 
 def _reference(stack: str, edges: Sequence[Edge]) -> pulumi.StackReference:
-    full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}"
     try:
         # Asked first: a reference to a stack that is not there ends the update before anything can be said about it.
-        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": full_name})
-    except Exception as error:  # noqa: BLE001 (what the engine answers is no more than that)
+        outputs = last_outputs(stack)
+    except UnreadableError as error:
         raise pulumi.RunError(f"stack {stack} cannot be read: {error}\n{_remedy(stack)}") from None
-    outputs = cast("Mapping[str, object]", answer.value or {}).get("outputs")
     for edge in edges:
         for part in needed_above(edge):
             _found(outputs, stack, edge, _credential(edge, part))
         if isinstance(edge, FederationEdge):
             _found(outputs, stack, edge, _gateway(edge))
-    return pulumi.StackReference(stack, full_name)
+    return pulumi.StackReference(stack, full_name(stack))
 
 
 def _found(outputs: object, stack: str, edge: Edge, path: Path) -> str:

@@ -1,13 +1,11 @@
 """The gate before every change of keys: a step is small enough, and running processes have confirmed the last one."""
 
 import asyncio
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
 
 import pulumi
 
-from components.stack_config import told_plainly
+from components.stack_config import UnreadableError, full_name, last_outputs, told_plainly
 from fleet.errors import FleetError
 from fleet.kubeconfig import read_kubeconfig
 from fleet.plan import Plan
@@ -32,12 +30,11 @@ def refuse_gaps(plan: Plan, config: pulumi.Config) -> None:
 
 def _own_outputs() -> object:
     """As the last update left them; of a stack that is new, none."""
-    full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    stack = pulumi.get_stack()
     try:
-        answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": full_name})
-    except Exception as error:  # noqa: BLE001 (what the engine answers is no more than that)
-        raise pulumi.RunError(f"what stack {full_name} deployed last cannot be read: {error}") from None
-    return cast("Mapping[str, object]", answer.value or {}).get("outputs")
+        return last_outputs(stack)
+    except UnreadableError as error:
+        raise pulumi.RunError(f"what stack {full_name(stack)} deployed last cannot be read: {error}") from None
 
 
 def _refuse_unconfirmed(plan: Plan, expected: Expected, config: pulumi.Config) -> None:

@@ -20,7 +20,7 @@ from cryptography import x509
 
 from fleet import page, pods, versions
 from fleet.names import GATEWAY, GATEWAY_CERTIFICATE, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
-from fleet.pem import common_name
+from fleet.pem import common_name, load
 from fleet.plan import Call, Discovery, FederationEdge, Reader, RemoteWriteEdge
 
 CONFIG_KEY = "caddy.json"
@@ -321,7 +321,7 @@ def _attempt(caller: Caller, generation: int) -> list[Handler]:
             "http_basic": {
                 "accounts": [account],
                 "hash": {"algorithm": "bcrypt"},
-                # bcrypt at cost 10 takes 50 ms of CPU: paid once per password, right or wrong, not once per request.
+                # Paid once per password, right or wrong, not once per request: at cost 10, 50 ms of CPU.
                 "hash_cache": {},
             }
         },
@@ -449,7 +449,7 @@ def facts(callers: Sequence[Caller], tls: Tls) -> str:
     """Text exposition; a certificate's time is in seconds since 1970, the earliest of its chain and of its name."""
     chains = [*(pair.certificate for pair in tls.served), *tls.client_authorities]
     expiry: dict[str, float] = {}
-    for chain in map(_load, chains):
+    for chain in map(load, chains):
         name = _name(chain[0])
         ends = (each.not_valid_after_utc.timestamp() for each in chain)
         expiry[name] = min(*ends, expiry.get(name, float("inf")))
@@ -473,17 +473,13 @@ def _sample(name: str, labels: Mapping[str, str], value: float) -> str:
 
 def _authority(pem: str) -> dict[str, str]:
     fingerprint = sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
-    return {"fingerprint": f"sha256:{fingerprint}", "name": _name(_load(pem)[0])}
+    return {"fingerprint": f"sha256:{fingerprint}", "name": _name(load(pem)[0])}
 
 
 def _issuers(tls: Tls) -> list[tuple[str, str]]:
     """Of each certificate that is shown: its name, and who signed it."""
-    shown = (_load(pair.certificate)[0] for pair in tls.served)
+    shown = (load(pair.certificate)[0] for pair in tls.served)
     return [(_name(each), common_name(each.issuer)) for each in shown]
-
-
-def _load(pem: str) -> list[x509.Certificate]:
-    return x509.load_pem_x509_certificates(pem.encode())
 
 
 def _name(certificate: x509.Certificate) -> str:

@@ -9,7 +9,7 @@ from fleet.names import authority_number
 
 def certificates(text: str) -> list[str]:
     """Each certificate of a bundle as PEM, and nothing of what else stood there. Raises ValueError if there is none."""
-    return [each.public_bytes(Encoding.PEM).decode() for each in _load(text)]
+    return [each.public_bytes(Encoding.PEM).decode() for each in load(text)]
 
 
 def common_name(name: Name) -> str:
@@ -19,15 +19,15 @@ def common_name(name: Name) -> str:
 
 def authorities_in(bundle: str) -> tuple[int, ...]:
     """Numbers of the fleet's authorities whose own certificates stand in a bundle, in ascending order."""
-    return _numbers(each.subject for each in _load(bundle))
+    return _numbers(each.subject for each in load(bundle))
 
 
 def signers_of(chain: str) -> tuple[int, ...]:
     """Numbers of the fleet's authorities that signed something in a chain, in ascending order."""
-    return _numbers(each.issuer for each in _load(chain))
+    return _numbers(each.issuer for each in load(chain))
 
 
-def _load(text: str) -> list[Certificate]:
+def load(text: str) -> list[Certificate]:
     # Of what an update with `--target` leaves out there is no certificate either.
     return load_pem_x509_certificates(text.encode()) if text else []
 

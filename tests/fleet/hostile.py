@@ -6,7 +6,6 @@ each row with a real Prometheus.
 
 import gzip
 import itertools
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "security-hostile.md"
+from tests.places import Place
+
+TABLE = Place(Path(__file__).parents[2] / "docs" / "security-hostile.md", "seen by Prometheus")
 
 MIB = 2**20
 PACE = 0.005
@@ -392,14 +393,5 @@ def table() -> str:
     return "\n".join(lines)
 
 
-_PLACE = re.compile(r"(?<=<!-- seen by Prometheus -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
-
-
-def documented() -> str:
-    found = _PLACE.search(DOCUMENT.read_text())
-    assert found is not None, f"{DOCUMENT} has no place for the table"
-    return found[0]
-
-
 if __name__ == "__main__":
-    DOCUMENT.write_text(_PLACE.sub(lambda _: table(), DOCUMENT.read_text()))
+    TABLE.write(table())

@@ -4,7 +4,6 @@
 """
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ from fleet.compiler import compile_page
 from fleet.page import read_page
 from fleet.render import render
 from local import toolchain
+from tests.places import Place
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "docs" / "network-policies.md"
+TABLE = Place(ROOT / "docs" / "network-policies.md", "judged by cyclonus")
 
 ADDRESSES = {"apiServer": ["192.0.2.64/28"], "nodes": ["10.0.0.0/24"], "callers": ["198.51.100.0/24"]}
 PAGE = {
@@ -220,15 +220,8 @@ def table() -> str:
 
 
 _WORDS = {True: "allowed", False: "refused"}
-_PLACE = re.compile(r"(?<=<!-- judged by cyclonus -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
-
-
-def documented() -> str:
-    found = _PLACE.search(DOCUMENT.read_text())
-    assert found is not None, f"{DOCUMENT} has no place for the table"
-    return found[0]
 
 
 if __name__ == "__main__":
     os.environ["PATH"] = f"{toolchain.judges()}{os.pathsep}{os.environ['PATH']}"
-    DOCUMENT.write_text(_PLACE.sub(lambda _: table(), DOCUMENT.read_text()))
+    TABLE.write(table())

@@ -29,8 +29,9 @@ from fleet.gateway import BEGINNING, WRITE_LIMIT, Caller, KeyPair, Tls, caddy_co
 from fleet.page import read_page
 from fleet.plan import Edge, Key, Reader
 from local import toolchain
+from tests.places import Place
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "security-proof.md"
+TABLE = Place(Path(__file__).parents[2] / "docs" / "security-proof.md", "tried on a real Caddy")
 
 PAGE = {
     "federate": [
@@ -379,20 +380,10 @@ def table(outcomes: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-_PLACE = re.compile(r"(?<=<!-- tried on a real Caddy -->\n\n).*?(?=\n\n<!-- end -->)", re.DOTALL)
-
-
-def documented() -> str:
-    found = _PLACE.search(DOCUMENT.read_text())
-    assert found is not None, f"{DOCUMENT} has no place for the table"
-    return found[0]
-
-
 if __name__ == "__main__":
     os.environ["PATH"] = f"{toolchain.ensure(('caddy', 'prometheus'))}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with under_attack(directory):
             seen = {attempt.name: outcome(attempt, directory) for attempt in ATTEMPTS}
-    text = _PLACE.sub(lambda _: table(seen), DOCUMENT.read_text())
-    DOCUMENT.write_text(text)
+    TABLE.write(table(seen))
