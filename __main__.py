@@ -42,7 +42,11 @@ waves = Waves(plan, configs)
 
 authorities = Authorities(plan.authority)
 # Of an edge between two stacks, the one below makes the credential: it is deployed first.
-credentials = {edge.id: below.credentials.get(edge.id) or Credential(edge, authorities, config) for edge in plan.edges}
+credentials = {
+    edge.id: below.credentials.get(edge.id)
+    or Credential(edge, authorities, pulumi.ResourceOptions(provider=providers[edge.lower]))
+    for edge in plan.edges
+}
 gateways = {
     name: Gateway(
         f"{name}-gateway",

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_random
 
 from components.authorities import Authorities, made
+from components.brought_password import brought_password
 from fleet.gateway import BEGINNING, certificate_identity
 from fleet.keys import (
     Part,
@@ -20,6 +21,7 @@ from fleet.keys import (
     telling_parts,
 )
 from fleet.names import HELD_KEYS
+from fleet.page import Password
 from fleet.plan import FLEET, Call, Discovery, Edge, Plan, RemoteWriteEdge
 
 Parts = Mapping[Part, pulumi.Output[str]]
@@ -31,16 +33,23 @@ class Credential(pulumi.ComponentResource):
     edge: Edge
     parts: Parts
 
-    def __init__(self, edge: Edge, authorities: Authorities, config: pulumi.Config) -> None:
-        super().__init__("prometheus-fleet:index:Credential", edge.id)
+    def __init__(self, edge: Edge, authorities: Authorities, opts: pulumi.ResourceOptions) -> None:
+        """`opts` have the provider of the edge's lower end."""
+        super().__init__("prometheus-fleet:index:Credential", edge.id, None, opts)
         self.edge = edge
-        shown = made_parts(edge, self) if edge.key.password_secret is None else _brought(edge, config, self)
-        self.parts = {**shown, **_certificates(edge, authorities)}
+        self.parts = {**password_parts(edge, self), **_certificates(edge, authorities)}
         self.register_outputs({"username": edge.caller})
 
 
-def made_parts(edge: Call, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
-    """The generation, the caller's user name and password, and what the callee knows of all that it accepts."""
+def password_parts(call: Call, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
+    """The generation, the caller's user name and password, and what the callee knows of all that it accepts.
+
+    `parent` is on the provider of the call's lower end.
+    """
+    return _made(call, parent) if call.key.brought is None else _brought(call, call.key.brought, parent)
+
+
+def _made(edge: Call, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
     key = edge.key
     generation = {"generation": pulumi.Output.from_input(str(key.generation))}
     if not key.has_password:
@@ -65,24 +74,20 @@ def made_parts(edge: Call, parent: pulumi.Resource) -> dict[Part, pulumi.Output[
     }
 
 
-def _brought(edge: Edge, config: pulumi.Config, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
-    """The same of a password that stands in the config."""
-    key = cast("str", edge.key.password_secret)
-    password = config.require_secret(key)
+def _brought(call: Call, brought: Password, parent: pulumi.Resource) -> dict[Part, pulumi.Output[str]]:
+    """The same of a password that somebody brings. One that would not do reaches neither end."""
+    password = brought_password(call, brought, parent)
     # Kept in state: with a new salt on each run, the gateway would be loaded anew each time.
-    salt = pulumi_random.RandomPassword(f"{edge.id}.salt", length=16, opts=pulumi.ResourceOptions(parent=parent))
+    salt = pulumi_random.RandomPassword(f"{call.id}.salt", length=16, opts=pulumi.ResourceOptions(parent=parent))
 
     def hashed(both: Sequence[str]) -> str:
-        try:
-            return bcrypt_hash(both[0], both[1]) if both[1] else ""
-        except ValueError as error:
-            raise pulumi.RunError(f"config key {config.full_key(key)}: {error}") from None
+        return bcrypt_hash(both[0], both[1]) if both[1] else ""
 
     return {
-        "generation": pulumi.Output.from_input(str(edge.key.generation)),
-        "username": pulumi.Output.from_input(edge.caller),
+        "generation": pulumi.Output.from_input(str(call.key.generation)),
+        "username": pulumi.Output.from_input(call.caller),
         "password": password,
-        hash_part(edge.key.generation): pulumi.Output.secret(
+        hash_part(call.key.generation): pulumi.Output.secret(
             pulumi.Output.all(password, made(salt.result)).apply(hashed)
         ),
     }

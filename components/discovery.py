@@ -1,6 +1,6 @@
 import pulumi
 
-from components.credential import Parts, made_parts
+from components.credential import Parts, password_parts
 from components.gateway_config import gateway_config, htpasswd
 from components.objects import create
 from fleet import manifests
@@ -20,7 +20,7 @@ class DiscoveryAccount(pulumi.ComponentResource):
     def __init__(self, cluster: ClusterPlan, discovery: Discovery, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prometheus-fleet:index:DiscoveryAccount", discovery.id, None, opts)
         self.edge = discovery
-        self.parts = made_parts(discovery, self)
+        self.parts = password_parts(discovery, self)
         # No certificate: this one is for a proxy that is not of the fleet's making, in the parent's own cluster.
         data = {ACCOUNTS_KEY: htpasswd([self]), CONFIG_KEY: gateway_config([self], None)}
         child = pulumi.ResourceOptions(parent=self)

@@ -7,7 +7,7 @@ import pulumi_kubernetes as k8s
 import pulumi_random
 
 from components.authorities import Authorities, Certificate, made
-from components.credential import EdgeCredential, Parts, made_parts
+from components.credential import EdgeCredential, Parts, password_parts
 from components.gateway_config import KnownCaller, Shown, gateway_config, htpasswd
 from components.objects import create
 from fleet import manifests
@@ -72,7 +72,7 @@ class Gateway(pulumi.ComponentResource):
         plan = cast("GatewayPlan", cluster.gateway)
         self._callers = callers
         child = pulumi.ResourceOptions(parent=self)
-        readers = [_ReaderKey(reader, made_parts(reader, self)) for reader in cluster.readers]
+        readers = [_ReaderKey(reader, password_parts(reader, self)) for reader in cluster.readers]
         known: list[KnownCaller] = [*callers, *readers]
         data = {
             ACCOUNTS_KEY: htpasswd(known),

@@ -47,16 +47,23 @@ def generated_hash(password: str) -> str:
 def bcrypt_hash(password: str, salt: str, cost: int = 10) -> str:
     """As htpasswd and Caddy read it; the same for the same `salt`, which is 16 bytes long.
 
-    Raises ValueError for a password that would be read differently, or anybody could guess.
+    Raises ValueError as `refuse_password` does.
     """
+    refuse_password(password)
+    encoded = b64encode(salt.encode()).translate(_BCRYPT_ALPHABET).rstrip(b"=")
+    return bcrypt.hashpw(password.encode(), f"$2b${cost:02}$".encode() + encoded).decode()
+
+
+def refuse_password(password: str) -> None:
+    """Raises ValueError for a password that would be read differently, or anybody could guess; the text holds none."""
     if password != password.strip():
-        raise ValueError("a password neither begins nor ends with blanks: Prometheus would leave them out")
+        raise ValueError("a password neither begins nor ends with a blank or a newline: Prometheus leaves those out")
+    if not password.isprintable():
+        raise ValueError("a password has no control characters: not every program reads beyond them")
     if len(password) < _LEAST:
         raise ValueError(f"a password has at least {_LEAST} characters")
     if len(password.encode()) > _BCRYPT_READS:
         raise ValueError(f"a password has at most {_BCRYPT_READS} bytes, which is all that bcrypt reads")
-    encoded = b64encode(salt.encode()).translate(_BCRYPT_ALPHABET).rstrip(b"=")
-    return bcrypt.hashpw(password.encode(), f"$2b${cost:02}$".encode() + encoded).decode()
 
 
 _BCRYPT_READS = 72
@@ -132,7 +139,7 @@ def shown_parts(key: Key) -> Iterator[Part]:
     """What the callee knows a caller by."""
     if key.has_password:
         yield from (hash_part(generation) for generation in key.accepted)
-        if key.password_secret is None:
+        if key.brought is None:
             yield from (beginning_part(generation) for generation in key.accepted)
     if key.has_certificate:
         yield "client_ca"

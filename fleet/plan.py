@@ -19,6 +19,7 @@ from fleet.page import (
     Maintenance,
     NetworkPolicies,
     ParentRef,
+    Password,
     Resources,
     Storage,
     Tls,
@@ -45,13 +46,13 @@ class Key:
     auth: Auth = "basic"
     generation: int = 1
     """The caller's own. A generation is one password and one certificate, and never comes back."""
-    password_secret: str | None = None
-    """Config key of a password that somebody brings; it has no generations."""
+    brought: Password | None = None
+    """Where a password comes from that somebody brings; it has no generations."""
 
     @property
     def accepted(self) -> tuple[int, ...]:
         """Generations that the callee accepts: no two clusters ever change at the same moment."""
-        if self.password_secret is not None:
+        if self.brought is not None:
             return (self.generation,)
         return tuple(range(max(1, self.generation - 1), self.generation + 2))
 
@@ -180,6 +181,11 @@ class Discovery:
         return self.parent
 
     @property
+    def lower(self) -> str:
+        """Whoever is discovered is in the parent's own cluster."""
+        return self.parent
+
+    @property
     def id(self) -> str:
         return f"{self.parent}-discovers"
 
@@ -240,12 +246,21 @@ class Reader:
         return self.name
 
     @property
+    def lower(self) -> str:
+        return self.cluster
+
+    @property
     def id(self) -> str:
         return f"{self.name}-reads-{self.cluster}"
 
 
 Call = Edge | Discovery | Reader
 """Along which somebody shows a key."""
+
+
+def password_path(call: Call) -> tuple[str, ...]:
+    """Where the page says of it that somebody brings its password."""
+    return ("readers", call.name, "password") if isinstance(call, Reader) else ("keys", "edges", call.id, "password")
 
 
 @dataclass(frozen=True, slots=True)

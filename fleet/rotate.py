@@ -173,7 +173,7 @@ def _refuse_unknown(edges: Sequence[str], plan: Plan, page: KeyState) -> None:
     if problems := [
         Problem(
             f"--edge {edge}",
-            "its password is your own and has no generations (keys.edges, passwordSecret)"
+            "its password is your own and has no generations (keys.edges, password)"
             if edge in brought
             else f"the fleet has no edge of this name{did_you_mean(edge, page.keys)}",
         )

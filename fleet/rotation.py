@@ -39,7 +39,7 @@ class _Recorded(BaseModel):
 def planned_keys(plan: Plan) -> KeyState:
     """Of all keys that have generations: who brings a password renews it."""
     authority = AuthorityState(trust=tuple(sorted(plan.authority.trust)), issue=plan.authority.issue)
-    keys = {each.id: each.key.generation for each in plan.keyed if each.key.password_secret is None}
+    keys = {each.id: each.key.generation for each in plan.keyed if each.key.brought is None}
     return KeyState(keys=keys, authority=authority)
 
 

@@ -13,7 +13,7 @@ from fleet.compiler.discovery import discovery, discovery_problems
 from fleet.compiler.edges import federation, remote_write
 from fleet.compiler.gateways import gateway_problems
 from fleet.compiler.intervals import interval_problems
-from fleet.compiler.keys import key_problems
+from fleet.compiler.keys import key_problems, shared_password_problems
 from fleet.compiler.matches import match_problems
 from fleet.compiler.network_policies import network_policy_problems, network_policy_warnings
 from fleet.compiler.pod_security import pod_security_problems
@@ -54,6 +54,8 @@ def compile_page(
     found = discovery(page, rules)
     _refuse_page(page, [*key_problems(page, (*edges, *writes), found)])
     clusters = {name: cluster_plan(page, topology, (*edges, *writes), name, found.get(name)) for name in page.clusters}
+    calls = (*edges, *writes, *found.values(), *(reader for each in clusters.values() for reader in each.readers))
+    _refuse_page(page, [*shared_password_problems(calls, stacks)])
     plan = Plan(clusters, edges, writes, page.authority, page.dashboards, page.waves, warnings=(), stacks=stacks)
     _refuse_page(page, [*over_budget(page, plan.scraped)])
     _refuse_page(page, [*network_policy_problems(page, clusters), *pod_security_problems(clusters)])

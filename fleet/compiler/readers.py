@@ -12,7 +12,7 @@ from fleet.plan import Key, Reader
 
 def readers(page: Page, cluster: str) -> tuple[Reader, ...]:
     return tuple(
-        Reader(name, cluster, Key("basic", reader.generation))
+        Reader(name, cluster, Key("basic", reader.generation or 1, reader.password))
         for name, reader in page.readers.items()
         if cluster in reader.clusters
     )

@@ -169,19 +169,47 @@ class Authority(_Strict):
         return self
 
 
+class Password(_Strict):
+    """Where a password lies that you bring yourself: in the stack's config, or in a Secret that is there already."""
+
+    config: str | None = Field(default=None, min_length=1, examples=["hub-federates-eu"])
+    """Name of another config key, a Pulumi secret, that holds it."""
+    secret: SecretName | None = Field(default=None, examples=["prometheus-password"])
+    """A Secret in the cluster whose metrics it opens: that of the child, the sender, or what a reader queries."""
+    namespace: Name | None = Field(default=None, examples=["credentials"])
+    """Of that Secret. The monitoring namespace of a new cluster is only made by `pulumi up`, which needs it before."""
+    key: SecretKey = "password"
+    """Of that Secret."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.config is None and self.secret is None:
+            raise wrong("secret", "is missing, or config instead of it", "prometheus-password")
+        for name in ("secret", "namespace", "key"):
+            if self.config is not None and name in self.model_fields_set:
+                raise wrong(name, "has no meaning beside config: a password comes from one place")
+        if self.secret is not None and self.namespace is None:
+            raise wrong("namespace", "is missing: a Secret lies in one", "credentials")
+        return self
+
+
 class EdgeKey(_Strict):
     """What differs for one edge of the fleet."""
 
     auth: Auth | None = Field(default=None, examples=["both"])
     generation: Generation | None = Field(default=None, examples=[2])
-    password_secret: str | None = Field(default=None, min_length=1, examples=["hub-federates-eu"])
-    """Name of another config key, a Pulumi secret, that holds the password: one that you bring yourself."""
+    password: Password | None = Field(default=None, examples=[{"config": "hub-federates-eu"}])
+    """One that you bring yourself; the program makes one where absent."""
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
-        if self.password_secret is not None and self.generation is not None:
-            raise wrong("generation", "has no meaning beside passwordSecret: whoever brings a password renews it")
+        _refuse_generations(self.password, self.generation)
         return self
+
+
+def _refuse_generations(password: Password | None, generation: int | None) -> None:
+    if password is not None and generation is not None:
+        raise wrong("generation", "has no meaning beside password: whoever brings a password renews it")
 
 
 class Keys(_Strict):
@@ -200,8 +228,17 @@ class Reader(_Strict):
 
     clusters: Names = Field(min_length=1, examples=["hub"])
     """Whose Prometheus they query, through its gateway."""
-    generation: Generation = 1
-    """One more makes their passwords anew; the ones before are accepted until the next time."""
+    generation: Generation | None = Field(default=None, examples=[2])
+    """1 where absent; one more makes their passwords anew; the ones before are accepted until the next time."""
+    password: Password | None = Field(
+        default=None, examples=[{"secret": "grafana-reads-prometheus", "namespace": "credentials"}]
+    )
+    """One that you bring yourself; the program makes one for each cluster where absent."""
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        _refuse_generations(self.password, self.generation)
+        return self
 
 
 class Storage(_Strict):

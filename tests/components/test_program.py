@@ -262,7 +262,7 @@ def test_in_the_second_generation_a_gateway_accepts_three_and_its_caller_uses_th
 
 
 def test_a_password_that_somebody_brings_is_used_as_it_is(program: Recorder, page: dict[str, Any]) -> None:
-    edges = {"edges": {"hub-federates-eu": {"passwordSecret": "mine"}}}
+    edges = {"edges": {"hub-federates-eu": {"password": {"config": "mine"}}}}
     recorder = run_program({**page, "keys": edges}, {"mine": "brought along"})
     assert recorder.secret_data("hub-federation-credentials")["eu"] == "brought along"
     user, hashed = recorder.secret_data("eu-gateway-accounts")["auth"].strip().split(":")

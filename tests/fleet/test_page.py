@@ -312,6 +312,7 @@ SECRETS = {
     "a URL in the values": {"values": {"proxy": "http://me:hunter2@proxy:80"}},
     "a key": {"values": {"tls": "-----BEGIN PRIVATE KEY-----\nhunter2"}},
     "a password where there is no such key": {"clusters": {"hub": {"tier": "global", "password": "hunter2"}}},
+    "a password where its place belongs": {"keys": {"edges": {"hub-federates-eu": {"password": "hunter2"}}}},
     "a password where the name of its Secret belongs": {
         "destinations": {
             "x": {"url": "https://x.example/", "senders": ["hub"], "basicAuth": {"secret": "Hunter2!hunter2"}}

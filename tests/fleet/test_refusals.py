@@ -423,7 +423,7 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
             "keys": {"edges": {"eu-discovers": {"auth": "mtls"}}},
         },
         "keys.edges.eu-discovers.auth",
-        "has no meaning here: what is discovered is shown a password of the fleet's own",
+        "has no meaning here: what is discovered is shown a password, and nothing else",
     ),
     "9090 by a Service for each replica": (
         {"values": {"prometheus": {"servicePerReplica": {"enabled": True}}}},
@@ -456,14 +456,61 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "a cluster of the fleet has this name already: a gateway would confuse them",
     ),
     "a password beside a generation": (
-        {"keys": {"edges": {"hub-federates-eu": {"passwordSecret": "mine", "generation": 2}}}},
+        {"keys": {"edges": {"hub-federates-eu": {"password": {"config": "mine"}, "generation": 2}}}},
         "keys.edges.hub-federates-eu.generation",
-        "has no meaning beside passwordSecret: whoever brings a password renews it",
+        "has no meaning beside password: whoever brings a password renews it",
     ),
     "a password that opens nothing": (
-        {"keys": {"edges": {"hub-federates-eu": {"passwordSecret": "mine", "auth": "mtls"}}}},
-        "keys.edges.hub-federates-eu.passwordSecret",
+        {"keys": {"edges": {"hub-federates-eu": {"password": {"config": "mine"}, "auth": "mtls"}}}},
+        "keys.edges.hub-federates-eu.password",
         "has no effect: a certificate alone opens this edge",
+    ),
+    "a password of a reader beside a generation": (
+        {"readers": {"grafana": {"clusters": "hub", "password": {"config": "mine"}, "generation": 2}}},
+        "readers.grafana.generation",
+        "has no meaning beside password: whoever brings a password renews it",
+    ),
+    "a password from nowhere": (
+        {"keys": {"edges": {"hub-federates-eu": {"password": {}}}}},
+        "keys.edges.hub-federates-eu.password.secret",
+        "is missing, or config instead of it",
+    ),
+    "a password from two places": (
+        {"keys": {"edges": {"hub-federates-eu": {"password": {"config": "mine", "secret": "mine"}}}}},
+        "keys.edges.hub-federates-eu.password.secret",
+        "has no meaning beside config: a password comes from one place",
+    ),
+    "a key of no Secret": (
+        {"keys": {"edges": {"hub-federates-eu": {"password": {"config": "mine", "key": "password"}}}}},
+        "keys.edges.hub-federates-eu.password.key",
+        "has no meaning beside config: a password comes from one place",
+    ),
+    "a Secret that lies nowhere": (
+        {"keys": {"edges": {"hub-federates-eu": {"password": {"secret": "mine"}}}}},
+        "keys.edges.hub-federates-eu.password.namespace",
+        "is missing: a Secret lies in one",
+    ),
+    "one password for two edges": (
+        {
+            "keys": {
+                "edges": {each: {"password": {"config": "mine"}} for each in ("hub-federates-eu", "hub-federates-us")}
+            }
+        },
+        "keys.edges.hub-federates-us.password",
+        "hub-federates-eu and hub-federates-us would have one password: who steals one opens both",
+    ),
+    "one password of a reader for two clusters": (
+        {"readers": {"grafana": {"clusters": ["hub", "eu"], "password": {"config": "mine"}}}},
+        "readers.grafana.password",
+        "grafana-reads-hub and grafana-reads-eu would have one password: who steals one opens both",
+    ),
+    "one Secret for two keys": (
+        {
+            "readers": {"grafana": {"clusters": "eu", "password": {"secret": "mine", "namespace": "apps"}}},
+            "keys": {"edges": {"hub-federates-eu": {"password": {"secret": "mine", "namespace": "apps"}}}},
+        },
+        "readers.grafana.password",
+        "hub-federates-eu and grafana-reads-eu would have one password: who steals one opens both",
     ),
     "a generation before the first": (
         {"keys": {"generation": 0}},

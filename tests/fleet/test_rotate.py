@@ -202,11 +202,11 @@ def test_an_edge_that_is_none_is_refused_with_the_one_that_may_be_meant(world: W
 
 
 def test_a_password_that_somebody_brings_is_not_theirs_to_rotate(world: World) -> None:
-    brought = PAGE.replace("auth: both", f"edges: {{{EDGES[1]}: {{passwordSecret: mine}}}}")
+    brought = PAGE.replace("auth: both", f"edges: {{{EDGES[1]}: {{password: {{config: mine}}}}}}")
     Path("Pulumi.dev.yaml").write_text(brought)
     world.deployed = world.running = asked()
     said = refusal(lambda: world.rotation().keys([EDGES[1]], revoke=False))
-    assert said == f"--edge {EDGES[1]}: its password is your own and has no generations (keys.edges, passwordSecret)"
+    assert said == f"--edge {EDGES[1]}: its password is your own and has no generations (keys.edges, password)"
     world.rotation().keys([], revoke=True)
     assert world.running.keys == {EDGES[0]: 3}
 
