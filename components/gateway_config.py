@@ -53,6 +53,7 @@ def gateway_config(callers: Sequence[KnownCaller], shown: Shown | None) -> pulum
                 caller.edge,
                 _by_generation(caller.edge.key, parts, hash_part),
                 _by_generation(caller.edge.key, parts, beginning_part),
+                parts.get("certificate"),
             )
             for caller, parts in zip(callers, resolved["parts"], strict=True)
         ]

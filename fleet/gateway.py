@@ -59,6 +59,8 @@ class Caller:
     """bcrypt by generation, of those that `edge.key` accepts; empty where a certificate alone opens it."""
     beginnings: Mapping[int, str] = field(default_factory=dict[int, str])
     """The first `BEGINNING` characters of the same passwords, of those whose hash alone is not all that is known."""
+    certificate: str | None = None
+    """PEM: what it shows in its current generation, where it shows one. Known for its end alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -446,11 +448,16 @@ def _facts_server(callers: Sequence[Caller], tls: Tls) -> dict[str, object]:
 
 
 def facts(callers: Sequence[Caller], tls: Tls) -> str:
-    """Text exposition; a certificate's time is in seconds since 1970, the earliest of its chain and of its name."""
-    chains = [*(pair.certificate for pair in tls.served), *tls.client_authorities]
+    """Text exposition; a certificate's time is in seconds since 1970, the earliest of its chain and of its name.
+
+    A caller's has the name of its edge.
+    """
+    named = [
+        *((_name(chain[0]), chain) for chain in map(load, _own_chains(tls))),
+        *((caller.edge.id, load(caller.certificate)) for caller in callers if caller.certificate),
+    ]
     expiry: dict[str, float] = {}
-    for chain in map(load, chains):
-        name = _name(chain[0])
+    for name, chain in named:
         ends = (each.not_valid_after_utc.timestamp() for each in chain)
         expiry[name] = min(*ends, expiry.get(name, float("inf")))
     edges = [caller.edge for caller in callers]
@@ -464,6 +471,10 @@ def facts(callers: Sequence[Caller], tls: Tls) -> str:
         *(_sample("certificate_authority", {"name": name, "issuer": issuer}, 1) for name, issuer in _issuers(tls)),
     ]
     return "".join(f"{sample}\n" for sample in samples)
+
+
+def _own_chains(tls: Tls) -> list[str]:
+    return [*(pair.certificate for pair in tls.served), *tls.client_authorities]
 
 
 def _sample(name: str, labels: Mapping[str, str], value: float) -> str:

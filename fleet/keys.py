@@ -136,13 +136,13 @@ def inlined_key(edge: RemoteWriteEdge) -> TargetGroup:
 
 
 def shown_parts(key: Key) -> Iterator[Part]:
-    """What the callee knows a caller by."""
+    """What the callee knows a caller by, and what it has to say of it."""
     if key.has_password:
         yield from (hash_part(generation) for generation in key.accepted)
         if key.brought is None:
             yield from (beginning_part(generation) for generation in key.accepted)
     if key.has_certificate:
-        yield "client_ca"
+        yield from ("client_ca", "certificate")
 
 
 def needed_above(edge: Edge) -> tuple[Part, ...]:

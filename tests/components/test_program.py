@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from fleet.adopt import import_file
 from fleet.keys import generated_hash
 from fleet.names import HELD_KEYS
+from fleet.pem import load
 from fleet.plan import Plan
 from tests.leaks import SIGNATURE
 
@@ -308,6 +309,19 @@ def test_a_certificate_of_cert_manager_is_asked_for_and_mounted(page: dict[str, 
     config = json.loads(recorder.secret_data("eu-1-gateway-accounts")["caddy.json"])
     assert config["apps"]["tls"]["certificates"]["load_pem"] == []
     assert "get_certificate" in json.dumps(config["apps"]["tls"]["automation"])
+
+
+@pytest.mark.parametrize("tls", [{}, {"mode": "existing", "secret": "tls", "ca": None}])
+def test_until_when_callers_certificates_last_is_among_every_gateways_facts(
+    page: dict[str, Any], tls: dict[str, Any]
+) -> None:
+    given = {**tls, "ca": certificate("internal")} if tls else tls
+    recorder = run_program({**page, "tls": given, "keys": {"auth": "mtls"}})
+    for cluster, edge in (("eu-1", "eu-federates-eu-1"), ("eu", "hub-federates-eu"), ("hub", "shop-1-writes-hub")):
+        config = recorder.secret_data(f"{cluster}-gateway-accounts")["caddy.json"]
+        (ends,) = (each.not_valid_after_utc for each in load(certificate(f"{edge}.1")))
+        assert f'certificate_expiry_timestamp_seconds{{name=\\"{edge}\\"}} {ends.timestamp():.0f}' in config
+        assert "private key of shop-1-writes-hub" not in config
 
 
 def test_alerts_are_objects_of_the_global_cluster_alone(program: Recorder) -> None:

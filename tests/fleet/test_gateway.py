@@ -5,17 +5,20 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from time import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.compiler import compile_page
-from fleet.gateway import Caller, Tls, caddy_config, facts, match_query
+from fleet.gateway import Caller, MountedKeyPair, Tls, caddy_config, facts, match_query
 from fleet.page import read_stack
 from fleet.plan import Auth, Key, Plan
 from fleet.scrape import federation_job
+from tests.local.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,6 +114,24 @@ def test_nothing_but_the_gateway_itself_listens_beyond_loopback(dev: Plan) -> No
 
 def test_the_facts_hold_no_secret(dev: Plan) -> None:
     assert "$hash" not in facts(callers(dev, "hub"), Tls([], []))
+
+
+def test_a_callers_certificate_is_heard_of_whoever_makes_the_gateways_own(dev: Plan) -> None:
+    authority = Authority.new("authority 1 of dev")
+    known = [
+        replace(each, certificate=authority.signed(each.edge.caller, lifetime=timedelta(days=days)).certificate)
+        for days, each in enumerate(callers(dev, "hub", "mtls"), 1)
+    ]
+    unknown = replace(callers(dev, "eu")[0], certificate=None)
+    mounted = MountedKeyPair("/etc/gateway-certificate", "x")
+    found = re.findall(
+        r'certificate_expiry_timestamp_seconds{name="(.*)"} (\d+)', facts([*known, unknown], Tls([], [], mounted))
+    )
+    now = time()
+    assert {name: round((int(at) - now) / 86400) for name, at in found} == {
+        each.edge.id: days for days, each in enumerate(known, 1)
+    }
+    assert known
 
 
 def test_the_same_plan_gives_the_same_bytes(dev: Plan) -> None:

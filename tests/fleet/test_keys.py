@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import bcrypt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.keys import bcrypt_hash, generated_hash
+from fleet.keys import bcrypt_hash, generated_hash, needed_above
+from fleet.plan import Key, Plan
 
 
 @given(password=st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=12, max_size=32))
@@ -32,3 +35,9 @@ def test_a_password_that_opens_too_much_or_nothing_is_refused(password: str) -> 
 
 def test_no_password_has_no_hash() -> None:
     assert generated_hash("") == ""
+
+
+def test_who_is_called_from_below_learns_until_when_the_callers_certificate_lasts(dev: Plan) -> None:
+    (edge,) = dev.remote_write
+    assert "certificate" in needed_above(replace(edge, key=Key("mtls")))
+    assert "certificate" not in needed_above(edge)

@@ -79,7 +79,6 @@ def _beginnings(edge: Edge) -> dict[int, str]:
     return {each: password(edge.caller, each)[:BEGINNING] for each in edge.key.accepted}
 
 
-CALLERS = [Caller(edge, _hashes(edge), _beginnings(edge)) for edge in EDGES.values()]
 AUTHORITY, STRANGER = Authority.new("fleet-1"), Authority.new("fleet-1")
 SERVED = AUTHORITY.signed("eu-1", dns=[NAME])
 TLS = Tls([SERVED], [AUTHORITY.pem])
@@ -90,6 +89,12 @@ def certificate(
 ) -> KeyPair:
     return authority.signed(edge.caller, uris=[certificate_identity(edge, generation)], **how)
 
+
+def _shown(edge: Edge) -> str | None:
+    return certificate(edge).certificate if edge.key.has_certificate else None
+
+
+CALLERS = [Caller(edge, _hashes(edge), _beginnings(edge), _shown(edge)) for edge in EDGES.values()]
 
 CERTIFICATES = {
     "certified": certificate(EDGES["certified"]),

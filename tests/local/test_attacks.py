@@ -13,6 +13,7 @@ from attacks import ATTEMPTS, EDGES, GENERATION, SOME, Attempt
 from running_gateway import LOOPBACK, Program
 
 from fleet.names import GATEWAY_FACTS_PORT
+from fleet.pem import load
 
 pytestmark = [
     pytest.mark.cluster,
@@ -117,7 +118,13 @@ def test_the_facts_tell_what_is_accepted_and_until_when() -> None:
     for edge in EDGES.values():
         sample = f'prometheus_fleet_accepted_generation{{edge="{edge.id}",caller="{edge.caller}"}} {GENERATION}'
         assert sample in found.splitlines()
-    for name, certificate in {attacks.NAME: None, "fleet-1": attacks.AUTHORITY.certificate}.items():
+    ends = {
+        attacks.NAME: None,
+        "fleet-1": attacks.AUTHORITY.certificate,
+        **{each.edge.id: load(each.certificate)[0] for each in attacks.CALLERS if each.certificate is not None},
+    }
+    assert {"certified-federates-eu-1", "careful-federates-eu-1"} < ends.keys()
+    for name, certificate in ends.items():
         at = re.search(
             rf'^prometheus_fleet_certificate_expiry_timestamp_seconds{{name="{name}"}} (\d+)$', found, re.MULTILINE
         )
