@@ -2,13 +2,13 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pulumi
 
 from components.stack_config import UnreadableError, full_name, last_outputs, told_plainly
 from fleet.errors import FleetError
-from fleet.kubeconfig import read_kubeconfig
-from fleet.plan import Plan
+from fleet.plan import ClusterPlan, Plan
 from fleet.rotation import Expected, before_step, planned_keys, recorded_keys, step_problems
 
 
@@ -39,32 +39,20 @@ def _own_outputs() -> object:
 
 def _refuse_unconfirmed(plan: Plan, expected: Expected, config: pulumi.Config) -> None:
     # These take half a second to load, which an update that changes no key does not have to spend.
-    from fleet.evidence import evidence  # noqa: PLC0415
-    from fleet.health import connect  # noqa: PLC0415
-    from fleet.prometheus import Prometheus, Unreachable  # noqa: PLC0415
-    from fleet.rotation import asked_clusters, unconfirmed  # noqa: PLC0415
+    from fleet.evidence import faults  # noqa: PLC0415
+    from fleet.prometheus import Unreachable  # noqa: PLC0415
 
-    async def client(name: str) -> Prometheus | Unreachable:
-        cluster = plan.cluster(name)
-        try:
-            if cluster.kubeconfig_secret is None:
-                return await connect(cluster, read_kubeconfig(cluster).text)
-            if name in plan.clusters:
-                return await connect(cluster, config.require(cluster.kubeconfig_secret))
-        except Unreachable as error:
-            return error
-        return Unreachable(f"stack {plan.stacks[name]} deploys it, and its kubeconfig is a secret of that stack")
-
-    async def ask() -> list[str]:
-        names = asked_clusters(plan, expected)
-        clients = await asyncio.gather(*map(client, names))
-        return [*unconfirmed(plan, expected, await evidence(plan, dict(zip(names, clients, strict=True))))]
+    def secret(cluster: ClusterPlan) -> str:
+        if cluster.name not in plan.clusters:
+            stack = plan.stacks[cluster.name]
+            raise Unreachable(f"stack {stack} deploys it, and its kubeconfig is a secret of that stack")
+        return config.require(cast("str", cluster.kubeconfig_secret))
 
     # The program itself already runs inside of a loop.
     with ThreadPoolExecutor(1) as thread, told_plainly():
-        faults = thread.submit(asyncio.run, ask()).result()
-    if faults:
-        listed = "\n".join(f"- {fault}" for fault in faults)
+        found = thread.submit(asyncio.run, faults(plan, expected, secret)).result()
+    if found:
+        listed = "\n".join(f"- {fault}" for fault in found)
         raise pulumi.RunError(
             f"keys do not change yet: not every running process has confirmed what was deployed last\n{listed}\n"
             "A kubelet carries a changed Secret into its pods within two minutes or so: run `pulumi up` again then. "

@@ -4,13 +4,22 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from fleet.clients import SecretKubeconfig, connected
 from fleet.names import FACTS_JOB, HELD_KEYS_JOB, Tier, authority_number
 from fleet.plan import Plan
 from fleet.prometheus import Prometheus, Series, Unreachable, reached
-from fleet.rotation import Evidence, HeldKey, Seen
+from fleet.rotation import Evidence, Expected, HeldKey, Seen, asked_clusters, unconfirmed
 
 Clients = Mapping[str, Prometheus | Unreachable]
 """By cluster."""
+
+
+async def faults(plan: Plan, expected: Expected, secret: SecretKubeconfig) -> list[str]:
+    """What of the expected is not confirmed, or why that is not known. Raises FleetError as `connected` does."""
+    names = asked_clusters(plan, expected)
+    clients = await asyncio.gather(*(connected(plan.cluster(name), secret) for name in names))
+    return [*unconfirmed(plan, expected, await evidence(plan, dict(zip(names, clients, strict=True))))]
+
 
 _FACTS = f'{{__name__=~"prometheus_fleet_.+",job="{FACTS_JOB}",cluster=""}}'
 """What other clusters send here has a `cluster`."""

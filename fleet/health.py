@@ -5,11 +5,10 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
+from fleet.clients import connect
 from fleet.duration import format_duration
 from fleet.names import Tier
 from fleet.page import Waves
@@ -85,19 +84,6 @@ class Observer:
             return Look(str(error))
         except ValidationError as error:
             return Look(f"what its API server answers is not understood ({error.title})")
-
-
-async def connect(cluster: ClusterPlan, kubeconfig: str) -> Prometheus:
-    """`kubeconfig` is the contents. Raises Unreachable."""
-    try:
-        contents = cast("object", yaml.load(kubeconfig, Loader=yaml.CSafeLoader))
-    except yaml.YAMLError:
-        contents = None
-    if not isinstance(contents, Mapping):
-        # What exactly is wrong would be told with a piece of what may be a key.
-        raise Unreachable(f"the kubeconfig of {cluster.name} is not one")
-    contents = cast("Mapping[str, object]", contents)
-    return await Prometheus.connect(cluster.name, cluster.namespace, contents, cluster.context)
 
 
 async def look(client: Prometheus, tier: Tier) -> Look:

@@ -3,16 +3,17 @@
 import asyncio
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import ValidationError
 
+from fleet.clients import connected
 from fleet.errors import FleetError, Problem
-from fleet.evidence import evidence
-from fleet.kubeconfig import read_kubeconfig
-from fleet.plan import Plan
+from fleet.evidence import faults
+from fleet.plan import ClusterPlan, Plan
 from fleet.price import Price, price
 from fleet.prometheus import Prometheus, Unreachable, reached
-from fleet.rotation import Expected, KeyState, asked_clusters, unconfirmed
+from fleet.rotation import Expected, KeyState
 from fleet.status import EdgeStatus, FleetOutput, edge_statuses
 
 
@@ -57,35 +58,31 @@ def _stack_output(stack: str) -> str:
 async def live_statuses(plan: Plan, fleet: FleetOutput) -> list[EdgeStatus]:
     """Raises FleetError where a kubeconfig cannot be read; what does not answer is a status, not an error."""
     clients = await asyncio.gather(
-        *(_connect(plan, name, cluster.namespace) for name, cluster in fleet.clusters.items())
+        *(_deployed(plan, name, cluster.namespace) for name, cluster in fleet.clusters.items())
     )
     return [*await edge_statuses(fleet, dict(zip(fleet.clusters, clients, strict=True)))]
 
 
 async def live_evidence(plan: Plan, expected: Expected) -> list[str]:
     """What of the expected is not confirmed, or why that is not known. Raises FleetError as `live_statuses` does."""
-    names = asked_clusters(plan, expected)
-    clients = await asyncio.gather(*(_connect(plan, name, plan.cluster(name).namespace) for name in names))
-    return [*unconfirmed(plan, expected, await evidence(plan, dict(zip(names, clients, strict=True))))]
+    return await faults(plan, expected, _unread)
 
 
 async def live_price(plan: Plan, name: str, match: str) -> Price:
     """What `match` would bring from the cluster `name` of the plan. Raises FleetError where it does not answer."""
     try:
-        client = await _connect(plan, name, plan.clusters[name].namespace)
-        return await price(reached(client), match)
+        return await price(reached(await connected(plan.clusters[name], _unread)), match)
     except Unreachable as error:
         raise FleetError([Problem(f"clusters.{name}", f"does not answer: {error}")]) from None
 
 
-async def _connect(plan: Plan, name: str, namespace: str) -> Prometheus | Unreachable:
-    cluster = plan.clusters.get(name)
-    if cluster is None:
+async def _deployed(plan: Plan, name: str, namespace: str) -> Prometheus | Unreachable:
+    """In the `namespace` where it was deployed, whatever the page says by now."""
+    if (cluster := plan.clusters.get(name)) is None:
         return Unreachable(f"{name} is deployed, but no longer on the page: `pulumi up` takes it away")
-    if cluster.kubeconfig_secret is not None:
-        # Its contents would have to pass through a file or this process's memory in clear.
-        return Unreachable(f"the kubeconfig of {name} is a Pulumi secret, which this command does not read")
-    try:
-        return await Prometheus.connect(name, namespace, read_kubeconfig(cluster).path, cluster.context)
-    except Unreachable as error:
-        return error
+    return await connected(replace(cluster, namespace=namespace), _unread)
+
+
+def _unread(cluster: ClusterPlan) -> str:
+    # Its contents would have to pass through a file or this process's memory in clear.
+    raise Unreachable(f"the kubeconfig of {cluster.name} is a Pulumi secret, which this command does not read")

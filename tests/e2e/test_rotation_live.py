@@ -7,7 +7,6 @@ numbers of its own: one that did not arrive would be missed.
 import base64
 import json
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -26,12 +25,13 @@ import pytest
 import yaml
 from kubectl import api, eventually, kubectl, objects, query, raw_samples
 from live import ROOT
+from program_copy import copy_program, kubeconfig, program_environment
 
 from fleet.compiler import compile_fleet
 from fleet.gateway import match_query
 from fleet.page import read_fleet
 from fleet.plan import Edge, FederationEdge, Plan
-from local import chart_assembly, golang, images, toolchain
+from local import images, toolchain
 from local.clusters import LocalFleet
 from local.network import HOST_ADDRESS, node_address
 from local.rendering import image_references
@@ -45,7 +45,6 @@ CLUSTERS = {
     "hub": {"tier": "global"},
     "shop-1": {"tier": "edge"},
 }
-PROGRAM = ("Pulumi.yaml", "Pulumi.README.md", "__main__.py", "components", "fleet", "rules")
 STACK = "rotating"
 FEDERATED = "1s"
 INTERVALS = {
@@ -126,19 +125,14 @@ def succeeds(done: subprocess.CompletedProcess[str]) -> str:
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("rotation")
-    for name in PROGRAM:
-        source, target = ROOT / name, folder / name
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    crds = chart_assembly.operator_crds(golang.find(), ROOT / "local" / "tools" / "operator")
-    chart_assembly.assemble(ROOT / "local" / "chart", crds, folder / "chart")
+    chart = copy_program(folder)
     located: dict[str, Any] = {}
     for number, (name, cluster) in enumerate(CLUSTERS.items(), 1):
-        located[name] = {**cluster, "kubeconfig": str(folder / ".local" / "kubeconfigs" / f"{name}.yaml")}
+        located[name] = {**cluster, "kubeconfig": kubeconfig(folder, name)}
         if cluster["tier"] != "edge":
             located[name]["gateway"] = {"type": "NodePort", "host": node_address(number), "port": 30443}
     page = {
-        "chart": {"source": str(folder / "chart")},
+        "chart": {"source": str(chart)},
         "values": {"prometheusOperator": {"admissionWebhooks": {"enabled": False}, "tls": {"enabled": False}}},
         "protect": False,
         "intervals": INTERVALS,
@@ -148,16 +142,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     }
     document = {"config": {"prometheus-fleet:fleet": page}}
     (folder / f"Pulumi.{STACK}.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", str(ROOT / ".venv" / "bin"), prepend=os.pathsep)
-        patch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{ROOT / 'local' / 'standins' / 'bin'}")
-        patch.setenv("KUBECONFIG", os.pathsep.join(each["kubeconfig"] for each in located.values()))
-        patch.setenv("PULUMI_BACKEND_URL", (folder / "state").as_uri())
-        patch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(ROOT / "local" / "dev.passphrase"))
-        patch.setenv("PULUMI_SKIP_UPDATE_CHECK", "true")
-        for name in ("FLEET_CHART", "FLEET_CHART_VERSION", "PULUMI_CONFIG_PASSPHRASE"):
-            patch.delenv(name, raising=False)
-        (folder / "state").mkdir(mode=0o700)
+    with program_environment(folder, CLUSTERS):
         yield folder
 
 

@@ -5,8 +5,6 @@ The clusters are in a network namespace of their own: a live fleet on the same m
 
 import base64
 import json
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,10 +16,11 @@ import pytest
 import yaml
 from kubectl import eventually, kubectl, objects, query
 from live import ROOT
+from program_copy import copy_program, kubeconfig, program_environment
 
 from fleet.compiler import compile_fleet
 from fleet.page import read_fleet
-from local import chart_assembly, golang, images, toolchain
+from local import images, toolchain
 from local.clusters import LocalFleet
 from local.network import node_address
 from local.rendering import image_references
@@ -36,7 +35,6 @@ EU = {
 }
 TOP = {"hub": {"tier": "global"}}
 NAMES = (*EU, *TOP)
-PROGRAM = ("Pulumi.yaml", "Pulumi.README.md", "__main__.py", "components", "fleet", "rules")
 ARRIVES = 120
 """Seconds after `pulumi up`: pods start, scrape, record and are scraped, each after the other."""
 
@@ -79,7 +77,7 @@ def write_pages(folder: Path, chart: Path) -> None:
     def located(clusters: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for name, cluster in clusters.items():
-            found[name] = {**cluster, "kubeconfig": str(folder / ".local" / "kubeconfigs" / f"{name}.yaml")}
+            found[name] = {**cluster, "kubeconfig": kubeconfig(folder, name)}
             if cluster["tier"] != "edge":
                 address = node_address(NAMES.index(name) + 1)
                 found[name]["gateway"] = {"type": "NodePort", "host": address, "port": 30443}
@@ -94,39 +92,18 @@ def write_pages(folder: Path, chart: Path) -> None:
         (folder / f"Pulumi.{stack}.yaml").write_text(text)
 
 
-def copy_program(folder: Path) -> None:
-    for name in PROGRAM:
-        source, target = ROOT / name, folder / name
-        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-
-
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the program with two pages, and the chart: all that needs the network of this machine."""
     folder = tmp_path_factory.mktemp("split")
-    copy_program(folder)
-    crds = chart_assembly.operator_crds(golang.find(), ROOT / "local" / "tools" / "operator")
-    chart_assembly.assemble(ROOT / "local" / "chart", crds, folder / "chart")
-    write_pages(folder, folder / "chart")
+    write_pages(folder, copy_program(folder))
     return folder
 
 
 @pytest.fixture(scope="module")
 def environment(program: Path) -> Iterator[Path]:
-    folder = program
-    kubeconfigs = [str(folder / ".local" / "kubeconfigs" / f"{name}.yaml") for name in NAMES]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", str(ROOT / ".venv" / "bin"), prepend=os.pathsep)
-        patch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{ROOT / 'local' / 'standins' / 'bin'}")
-        patch.setenv("KUBECONFIG", os.pathsep.join(kubeconfigs))
-        patch.setenv("PULUMI_BACKEND_URL", (folder / "state").as_uri())
-        patch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(ROOT / "local" / "dev.passphrase"))
-        patch.setenv("PULUMI_SKIP_UPDATE_CHECK", "true")
-        for name in ("FLEET_CHART", "FLEET_CHART_VERSION", "PULUMI_CONFIG_PASSPHRASE"):
-            patch.delenv(name, raising=False)
-        (folder / "state").mkdir(mode=0o700)
-        yield folder
+    with program_environment(program, NAMES):
+        yield program
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from program_copy import copy_program
 
 from fleet.compiler import compile_page
 from fleet.page import read_page
-from local import golang, images, toolchain
-from local.chart_assembly import assemble, operator_crds
+from local import images, toolchain
 from local.cluster import Cluster
 from local.clusters import LocalFleet
 from local.rendering import image_references
@@ -23,7 +22,6 @@ from tests.local.isolation import own_network
 
 ROOT = Path(__file__).parents[2]
 STANDINS = ROOT / "local" / "standins" / "bin"
-PROGRAM = ("__main__.py", "Pulumi.yaml", "Pulumi.README.md", "components", "fleet", "rules")
 STACK = "two"
 
 Page = dict[str, Any]
@@ -100,18 +98,12 @@ class TwoClusters:
 def two_clusters(folder: Path) -> Generator[TwoClusters]:
     program = folder / "program"
     program.mkdir()
-    for name in PROGRAM:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, program / name)
-    (program / ".venv").symlink_to(ROOT / ".venv")
-    assemble(
-        ROOT / "local" / "chart", operator_crds(golang.find(), ROOT / "local" / "tools" / "operator"), folder / "chart"
-    )
+    chart = copy_program(program)
     with own_network():
         local = LocalFleet(folder / ".local", toolchain.ensure())
         try:
             clusters = {cluster.node.name: cluster for cluster in local.up(["hub", "eu-1"])}
-            fleet = TwoClusters(program, clusters, folder / "chart")
+            fleet = TwoClusters(program, clusters, chart)
             plan = compile_page(read_page(fleet.page({}, {}), {}))
             for name, references in image_references(plan, toolchain.version("kubectl")).items():
                 clusters[name].import_images(images.archive(references, local.tools))
