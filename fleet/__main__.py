@@ -143,10 +143,11 @@ def _rotation(
     context: typer.Context,
     stack: Stack = "dev",
     yes: Annotated[bool, typer.Option("--yes", help="Let Pulumi update without asking.")] = False,  # noqa: FBT002 (how typer spells a flag)
+    policy_pack: Annotated[list[Path] | None, typer.Option(help="As Pulumi's own; may be repeated.")] = None,
 ) -> None:
     from fleet.rotate import Rotation  # noqa: PLC0415 (see the module's docstring)
 
-    context.obj = Rotation(stack, is_asked=not yes, say=typer.echo)
+    context.obj = Rotation(stack, not yes, typer.echo, tuple(policy_pack or ()))
 
 
 @rotate.command("keys")

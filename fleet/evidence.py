@@ -63,5 +63,5 @@ def _held_key(labels: Mapping[str, str]) -> HeldKey:
     return HeldKey(labels["edge"], int(labels["generation"]), trusts, signed_by)
 
 
-def _authorities(names: Iterable[str]) -> frozenset[int]:
-    return frozenset(number for number in map(authority_number, names) if number is not None)
+def _authorities(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in names if authority_number(name) is not None)

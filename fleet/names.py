@@ -50,8 +50,8 @@ TIER_LABEL = f"{PROJECT}/tier"
 
 
 def authority_name(stack: str, number: int) -> str:
-    """The common name of one of a stack's authorities."""
-    return f"authority {number} of {stack}"
+    """The common name of one of a stack's authorities; X.520 allows it 64 characters."""
+    return f"authority {number} of {stack}"[:64]
 
 
 def authority_number(name: str) -> int | None:

@@ -49,6 +49,8 @@ class Rotation:
     is_asked: bool
     """Whether Pulumi asks before each update."""
     say: Say
+    policy_packs: tuple[Path, ...] = ()
+    """Which every update has to pass."""
 
     def keys(self, edges: Sequence[str], *, revoke: bool) -> None:
         """Brings the keys of `edges`, or all, one generation on; two to `revoke`, after which the first is refused."""
@@ -122,6 +124,7 @@ class Rotation:
 
     def _up(self) -> None:
         command = ["pulumi", "up", "--suppress-outputs", "--stack", self.stack]
+        command += [f"--policy-pack={pack}" for pack in self.policy_packs]
         if not self.is_asked:
             command += ["--yes", "--skip-preview", "--non-interactive"]
         if run_to_its_end(command):

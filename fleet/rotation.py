@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from fleet.errors import Problem, at, yaml_at
 from fleet.keys import tls_keys
+from fleet.names import authority_name, authority_number
 from fleet.plan import FLEET, Discovery, Edge, Plan, RemoteWriteEdge
 
 
@@ -151,9 +152,9 @@ class Evidence:
     """Several of one edge where parts of its key come in different ways."""
     accepted: Mapping[str, int] = field(default_factory=dict[str, int])
     """The generation of each edge that the gateway takes for current."""
-    trusted: frozenset[int] = frozenset()
-    """Authorities of client certificates; empty where no caller shows one."""
-    shown: frozenset[int] = frozenset()
+    trusted: frozenset[str] = frozenset()
+    """Authorities of client certificates, by name: each stack has its own; empty where no caller shows one."""
+    shown: frozenset[str] = frozenset()
     """Authorities that signed what the gateway shows; empty where those are not the fleet's."""
 
 
@@ -233,13 +234,34 @@ def _ways(edge: Edge | Discovery) -> int:
 
 def _gateway_faults(plan: Plan, expected: Expected, name: str, evidence: Evidence) -> Iterator[str]:
     called = [edge for edge in plan.edges if edge.callee == name]
-    if any(edge.key.has_certificate for edge in called) and evidence.trusted not in _trusts(expected):
-        yield f"still trusts {_numbers(sorted(evidence.trusted)) or 'nobody'} at its gateway"
-    if any(edge.server is not None and edge.server.ca == FLEET for edge in called):
-        if not evidence.shown:
-            yield "does not say who signed the certificate of its gateway"
-        elif not evidence.shown <= _issuers(expected):
-            yield f"still shows a certificate by {_numbers(sorted(evidence.shown))} at its gateway"
+    for stack in _signing(plan, [edge for edge in called if edge.key.has_certificate]):
+        if (trusted := _of(stack, evidence.trusted)) not in _trusts(expected):
+            yield f"still trusts {_numbers(sorted(trusted)) or 'nobody'} at its gateway{_from(plan, stack)}"
+    for stack in _signing(plan, [edge for edge in called if edge.server is not None and edge.server.ca == FLEET]):
+        shown = _of(stack, evidence.shown)
+        if not shown:
+            yield f"does not say who signed the certificate of its gateway{_from(plan, stack)}"
+        elif not shown <= _issuers(expected):
+            yield f"still shows a certificate by {_numbers(sorted(shown))} at its gateway{_from(plan, stack)}"
+
+
+def _signing(plan: Plan, edges: Sequence[Edge]) -> Iterable[str | None]:
+    """Stacks whose authorities sign for both ends of `edges`: those of their lower ends."""
+    return dict.fromkeys(plan.stacks.get(edge.lower) for edge in edges)
+
+
+def _of(stack: str | None, authorities: Iterable[str]) -> frozenset[int]:
+    """Numbers of those that are of `stack`; of all where the plan does not know stacks."""
+    numbered = ((authority_number(name), name) for name in authorities)
+    return frozenset(
+        number
+        for number, name in numbered
+        if number is not None and (stack is None or name == authority_name(stack, number))
+    )
+
+
+def _from(plan: Plan, stack: str | None) -> str:
+    return f" (stack {stack})" if len(set(plan.stacks.values())) > 1 else ""
 
 
 def _trusts(expected: Expected) -> set[frozenset[int]]:

@@ -30,7 +30,8 @@ class Fleet:
         self.asked = [*clients]
         trust, issue = frozenset(self.authority["trust"]), frozenset({self.authority["issue"]})
         held = [HeldKey(edge, self.generation, trust, issue) for edge in EDGES for _ in range(2)]
-        said = Evidence(held, dict.fromkeys(EDGES, self.generation), trust, issue)
+        trusted, shown = (frozenset(f"authority {each} of dev" for each in numbers) for numbers in (trust, issue))
+        said = Evidence(held, dict.fromkeys(EDGES, self.generation), trusted, shown)
         return {name: {"prometheus-0": said} for name in clients}
 
     def run(self, *, preview: bool = False, deployed: bool = True, **page: Any) -> str | None:

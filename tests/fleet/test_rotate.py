@@ -8,8 +8,10 @@ from typing import NoReturn
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import fleet.rotate
+from fleet.__main__ import app
 from fleet.compiler import compile_fleet
 from fleet.errors import FleetError
 from fleet.page import read_fleet
@@ -104,6 +106,22 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def state(generation: int, trust: tuple[int, ...] = (1,), issue: int = 1) -> KeyState:
     return KeyState(keys=dict.fromkeys(EDGES, generation), authority=AuthorityState(trust=trust, issue=issue))
+
+
+def test_every_update_of_a_rotation_has_to_pass_the_policy_packs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    def up(command: Sequence[str]) -> int:
+        commands.append([*command])
+        return world.run_to_its_end(command)
+
+    monkeypatch.setattr(fleet.rotate, "run_to_its_end", up)
+    packs = ["--policy-pack", "policies", "--policy-pack", "our/own"]
+    done = CliRunner().invoke(app, ["rotate", "--stack", "dev", "--yes", *packs, "keys", "--revoke"])
+    assert done.exit_code == 0, done.output
+    assert len(commands) == 2
+    for command in commands:
+        assert [each for each in command if "policy" in each] == ["--policy-pack=policies", "--policy-pack=our/own"]
 
 
 def test_keys_go_one_generation_on(world: World) -> None:

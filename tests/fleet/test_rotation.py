@@ -1,6 +1,7 @@
 """Which steps are safe, by their definition: whoever has taken a step gets on with whoever has not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -104,13 +105,17 @@ FEDERATES, WRITES = "hub-federates-eu-1", "shop-1-writes-hub"
 ONE, TWO = frozenset({1}), frozenset({2})
 
 
+def named(numbers: frozenset[int]) -> frozenset[str]:
+    return frozenset(f"authority {number} of dev" for number in numbers)
+
+
 def said(generation: int = 1, trust: frozenset[int] = ONE, issue: frozenset[int] = ONE) -> dict[str, Evidence]:
     def held(edge: str) -> list[HeldKey]:
         return [HeldKey(edge, generation, trust, issue)]
 
     return {
-        "hub": Evidence(held(FEDERATES), {WRITES: generation}, trust, issue),
-        "eu-1": Evidence((), {FEDERATES: generation}, trust, issue),
+        "hub": Evidence(held(FEDERATES), {WRITES: generation}, named(trust), named(issue)),
+        "eu-1": Evidence((), {FEDERATES: generation}, named(trust), named(issue)),
         # The password comes by way of the configuration, the rest in files.
         "shop-1": Evidence([*held(WRITES), HeldKey(WRITES, generation)]),
     }
@@ -212,8 +217,26 @@ def test_evidence_is_read_as_the_processes_tell_it() -> None:
         series("certificate_expiry_timestamp_seconds", 1e9, name="hub.prometheus-fleet.internal"),
     ]
     assert pod_evidence(dropped, facts) == Evidence(
-        [HeldKey(FEDERATES, 2, frozenset({1, 2}), ONE), HeldKey(WRITES, 1)], {"a": 3}, ONE, TWO
+        [HeldKey(FEDERATES, 2, frozenset({1, 2}), ONE), HeldKey(WRITES, 1)], {"a": 3}, named(ONE), named(TWO)
     )
+
+
+def test_an_authority_of_another_stack_is_not_the_one_of_the_same_number() -> None:
+    """A sender of the stack below shows a certificate by its own stack's second authority, which nobody trusts yet."""
+    plan = plan_of(authority={"trust": [1, 2], "issue": 1})
+    plan = replace(plan, stacks={name: "top" if name == "hub" else "below" for name in plan.clusters})
+    both, told = Expected(authorities=(planned_keys(plan).authority,)), said(trust=frozenset({1, 2}))
+
+    def at_the_hub(*trusted: str) -> list[str]:
+        hub = replace(told["hub"], trusted=frozenset(trusted), shown=frozenset({"authority 1 of below"}))
+        found = faults(both, {**told, "hub": hub}, plan)
+        return [fault for fault in found if fault.startswith("hub") and "at its gateway" in fault]
+
+    below = ("authority 1 of below", "authority 2 of below")
+    assert at_the_hub(*below, "authority 1 of top") == []
+    assert at_the_hub(below[0], "authority 1 of top", "authority 2 of top") == [
+        "hub still trusts 1 at its gateway (stack below)"
+    ]
 
 
 def series(metric: str, value: float, **labels: str) -> Series:
