@@ -24,7 +24,6 @@ from fleet.page import read_fleet
 from fleet.page.schema import SCHEMA, schema_text
 from fleet.plan import Plan
 from fleet.price import refuse_unaskable, verdict
-from fleet.rules import cluster_rules
 from fleet.topology import Format, extra_matches, mermaid, topology_table
 
 if TYPE_CHECKING:
@@ -88,7 +87,8 @@ def render(
 @app.command()
 def explain(name: str, stack: Stack = "dev", root: Root = HERE) -> None:
     """Say of a metric or rule where it is made, how it travels, what it is called at the top, and why."""
-    typer.echo(explain_metric(_plan(stack, root), cluster_rules(), name))
+    plan = _plan(stack, root)
+    typer.echo(explain_metric(plan, plan.rules, name))
 
 
 @app.command()

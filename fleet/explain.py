@@ -1,22 +1,23 @@
 """The life of one metric: where it is made, how it travels, what it is called at the top, and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fleet.duration import format_duration
 from fleet.errors import FleetError, Problem
 from fleet.names import Tier
+from fleet.page import Rule
 from fleet.page.problems import did_you_mean
-from fleet.plan import DiscoveredEdge, Edge, FederationEdge, Plan
+from fleet.plan import ClusterPlan, DiscoveredEdge, Edge, FederationEdge, Plan
 from fleet.promql import Selector, is_literal
-from fleet.rules import Rule, global_rules, of_gateways, of_workloads, own_rules, reads, region_rules
+from fleet.rules import coverage_rules, global_rules, of_edges, of_gateways, own_rules, reads, region_rules
 
 _MANY = 4  # names, from which on a list is shortened
 
 
 def explain(plan: Plan, rules: Sequence[Rule], name: str) -> str:
     """Raises FleetError where the fleet knows no such metric."""
-    known = {record for record, _ in _all_rules(rules)}
-    raw = {metric for rule in rules for metric in reads(rule.expr)} | set(_allowed(plan))
+    known = {record for record, _ in _all_rules(plan, rules)}
+    raw = {metric for rule in rules for metric in _sources(rule)} | set(_allowed(plan))
     if name not in known and name not in raw:
         message = f"no rule and no match of this fleet knows it{did_you_mean(name, [*known, *raw])}"
         raise FleetError([Problem(name, message)])
@@ -40,7 +41,8 @@ def _story(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
             yield each
         yield from _made(plan, rules, each)
         yield from _travels(plan, each)
-        above = [record for record, expr in _all_rules(rules) if each in reads(expr) and record not in chain]
+        above = [record for record, expr in _all_rules(plan, rules) if each in reads(expr)]
+        above = [record for record in dict.fromkeys(above) if record not in chain]
         if above:
             yield f"  read by    {', '.join(above)}"
             chain += above
@@ -49,17 +51,33 @@ def _story(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
     yield f"at {top.name}: {', '.join(arrived) or 'nothing of it'}"
 
 
-def _all_rules(rules: Sequence[Rule]) -> list[tuple[str, str]]:
-    recorded = ((rule.record, rule.expr.strip()) for rule in rules)
+def _all_rules(plan: Plan, rules: Sequence[Rule]) -> list[tuple[str, str]]:
+    """Those that one rule's text is told of: what a leaf records, before what is recorded of an edge."""
+    above = [cluster for cluster in plan.everywhere.values() if cluster.tier in {Tier.REGIONAL, Tier.GLOBAL}]
+    added = {rule.record: rule.text for cluster in above for rule in cluster.added_rules}
+    covered = [each for cluster in above for each in coverage_rules(cluster)]
+    return [*_derived(rules), *of_edges(rules), *covered, *added.items()]
+
+
+def _derived(rules: Sequence[Rule]) -> list[tuple[str, str]]:
+    recorded = ((rule.record, rule.text) for rule in rules)
     return [*recorded, *region_rules(rules), *own_rules(rules), *global_rules(rules)]
 
 
+def _sources(rule: Rule) -> frozenset[str]:
+    """Raw metrics that it is made of, of a leaf or of an edge."""
+    return _read(expr for expr in (rule.expr, rule.edge) if expr is not None)
+
+
 def _reasons(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
-    derived = {record: rule for rule in rules for record, _ in _all_rules([rule])}
+    derived = {record: rule for rule in rules for record, _ in _derived([rule])}
+    added = {rule.record: rule for cluster in plan.everywhere.values() for rule in cluster.added_rules}
+    if name in added:
+        yield f"{added[name].reason} (in {added[name].unit})"
     for rule in rules:
         if derived.get(name) is rule:
             yield f"{rule.reason} (in {rule.unit})"
-        elif name in reads(rule.expr):
+        elif name in _sources(rule):
             yield f"{rule.record} is made of it: {rule.reason}"
     extra = {each.match: each.reason for edge in plan.scraped for each in edge.extra}
     for match, reason in extra.items():
@@ -69,7 +87,7 @@ def _reasons(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
 
 def _made(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
     makers = _makers(plan, rules, name)
-    expr = dict(_all_rules(rules)).get(name)
+    expr = next((expr for record, expr in _all_rules(plan, rules) if record == name), None)
     if expr is None:
         yield f"  scraped    by {_list(makers)}"
     else:
@@ -81,15 +99,25 @@ def _makers(plan: Plan, rules: Sequence[Rule], name: str) -> list[str]:
         return [cluster.name for cluster in plan.tier(Tier.REGIONAL)]
     if name.startswith("global:"):
         return [cluster.name for cluster in plan.tier(Tier.GLOBAL)]
-    clusters = plan.clusters.values()
+    for names, makes in _places(rules):
+        if name in names:
+            return [cluster.name for cluster in plan.clusters.values() if makes(cluster)]
+    return [cluster.name for cluster in plan.clusters.values() if cluster.tier in {Tier.LEAF, Tier.EDGE}]
+
+
+def _places(rules: Sequence[Rule]) -> Iterator[tuple[Iterable[str], Callable[[ClusterPlan], bool]]]:
+    """(names, who makes them); the first that has a name counts, and applications make the rest."""
     of_gateway = of_gateways(rules)
-    if name in {rule.record for rule in of_gateway}:
-        return [each.name for each in clusters if each.tier is Tier.LEAF and each.gateway is not None]
-    if name in {metric for rule in of_gateway for metric in reads(rule.expr)}:
-        return [each.name for each in clusters if each.gateway is not None]
-    if name in {rule.record for rule in of_workloads(rules)}:
-        return [each.name for each in clusters if each.tier is Tier.LEAF or each.receives_edges]
-    return [each.name for each in clusters if each.tier in {Tier.LEAF, Tier.EDGE}]
+    of_prometheus = [rule for rule in rules if rule.of == "prometheus"]
+    yield {rule.record for rule in of_gateway}, lambda each: each.tier is Tier.LEAF and each.gateway is not None
+    yield _read(rule.expr for rule in of_gateway), lambda each: each.gateway is not None
+    yield {rule.record for rule in rules}, lambda each: each.tier is Tier.LEAF or each.receives_edges
+    yield _read(rule.expr for rule in of_prometheus), lambda each: each.tier is not Tier.EDGE
+    yield _read(rule.edge for rule in of_prometheus if rule.edge is not None), lambda each: each.tier is Tier.EDGE
+
+
+def _read(exprs: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for expr in exprs for name in reads(expr))
 
 
 def _carries(edge: Edge, name: str) -> bool:

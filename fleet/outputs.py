@@ -7,7 +7,7 @@ from fleet.duration import format_duration
 from fleet.names import DISCOVERY_JOB, PROMETHEUS, Tier, service_labels
 from fleet.plan import ClusterPlan, FederationEdge, Plan
 from fleet.rotation import planned_keys
-from fleet.rules import cluster_rules, of_workloads, rule_groups
+from fleet.rules import rule_groups, without_gateways
 
 SEND_DELAY = timedelta(seconds=5)
 """batchSendDeadline of a remote-write queue."""
@@ -37,7 +37,7 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 "namespace": edge.namespace,
                 "port": edge.port,
                 "service_labels": service_labels(edge.child),
-                "metrics": [rule.record for rule in of_workloads(cluster_rules())],
+                "metrics": [rule.record for rule in without_gateways(plan.clusters[edge.parent].rules)],
                 # Its own intervals are not known here; it is federated as if they were the fleet's.
                 "fresh_within": fresh_within(edge.interval, plan.clusters[edge.parent]),
             }

@@ -16,11 +16,14 @@ from fleet.page import (
     Chart,
     Destination,
     ExtraMatch,
+    GlobalRule,
     Maintenance,
     NetworkPolicies,
     ParentRef,
     Password,
+    RegionRule,
     Resources,
+    Rule,
     Storage,
     Tls,
     Waves,
@@ -305,6 +308,12 @@ class ClusterPlan:
     scrape_interval: timedelta
     scrape_timeout: timedelta | None
     rule_interval: timedelta
+    rules: tuple[Rule, ...]
+    """What leaves record; what this cluster records follows from it."""
+    added_rules: tuple[GlobalRule | RegionRule, ...]
+    """What the page has this tier record beside that."""
+    reporters: Mapping[str | None, tuple[str, ...]]
+    """Clusters whose heartbeats should be here, by region."""
     retention: timedelta | None
     """None for an edge, which keeps nothing."""
     storage: Storage | None
@@ -364,6 +373,11 @@ class Plan:
     def everywhere(self) -> Mapping[str, ClusterPlan]:
         """Every cluster of the fleet, whichever stack deploys it."""
         return {**self.clusters, **self.outside}
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What every leaf records."""
+        return next(iter(self.everywhere.values())).rules
 
     def cluster(self, name: str) -> ClusterPlan:
         """An end of an edge, whichever stack deploys it."""

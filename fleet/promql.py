@@ -29,22 +29,42 @@ Labels = frozenset[str]
 
 
 def metric_names(expr: Expr) -> Iterator[str]:
+    return (selector.name for selector in _selectors(expr) if selector.name is not None)
+
+
+def _selectors(expr: Expr) -> Iterator[VectorSelector]:
     match expr:
         case VectorSelector():
-            if expr.name is not None:
-                yield expr.name
+            yield expr
         case MatrixSelector():
-            yield from metric_names(expr.vector_selector)
+            yield from _selectors(expr.vector_selector)
         case BinaryExpr():
-            yield from metric_names(expr.lhs)
-            yield from metric_names(expr.rhs)
+            yield from _selectors(expr.lhs)
+            yield from _selectors(expr.rhs)
         case Call():
             for argument in expr.args:
-                yield from metric_names(argument)
+                yield from _selectors(argument)
         case AggregateExpr() | ParenExpr() | SubqueryExpr() | UnaryExpr():
-            yield from metric_names(expr.expr)
+            yield from _selectors(expr.expr)
         case _:
             return
+
+
+def values_named(expr: Expr, label: str) -> int | None:
+    """How many values of `label` the selectors of `expr` ask for by name; None where one leaves them open."""
+    found = [_named_by(selector, label) for selector in _selectors(expr)]
+    counts = [count for count in found if count is not None]
+    return max(counts) if found and len(counts) == len(found) else None
+
+
+def _named_by(selector: VectorSelector, label: str) -> int | None:
+    matchers = [matcher for matcher in selector.matchers.matchers if matcher.name == label]
+    counts = [
+        1 if matcher.op == MatchOp.Equal else len(matcher.value.split("|"))
+        for matcher in matchers
+        if matcher.op == MatchOp.Equal or (matcher.op == MatchOp.Re and not set(matcher.value) & set("*\\"))
+    ]
+    return min(counts, default=None)
 
 
 def result_labels(expr: Expr) -> Labels | None:

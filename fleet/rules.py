@@ -1,54 +1,31 @@
 """Recording rules: data under `rules/`, checked here and grouped for the tier that evaluates them.
 
 Each file holds `cluster:*` rules, what a leaf says about itself. What a region says about its leaves follows from
-a rule's `region` field, so that a metric is described in one place; and so follows of a gateway's rules what a region
-and the global cluster say of their own.
+a rule's `region` field, so that a metric is described in one place; so follows of its `global` field what the global
+cluster makes of all clusters, and of the rules of gateways and Prometheuses what every tier says of its own.
 """
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import promql_parser
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from fleet.duration import format_duration
 from fleet.errors import FleetError, Problem
 from fleet.names import Tier
+from fleet.page import Rule
 from fleet.plan import ClusterPlan
 from fleet.promql import metric_names
 
 T = TypeVar("T")
 
 RULES = Path(__file__).parent.parent / "rules"
-
-
-class InRegion(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    aggregate: Literal["sum", "avg", "max", "min"]
-    by: tuple[str, ...]
-    """Labels kept above the cluster, beside `region` and (in the `region:cluster_*` form) `cluster`."""
-
-
-class Rule(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    record: str = Field(pattern=r"^cluster:[a-z][a-z0-9_]*:[a-z0-9]+$")
-    expr: str
-    unit: str
-    reason: str
-    of: Literal["workloads", "gateway"] = "workloads"
-    """Whose metrics it reads. An edge has no gateway, and every other tier may have one."""
-    region: InRegion
-
-    @property
-    def metric(self) -> str:
-        """Its name without a level."""
-        return self.record.removeprefix("cluster:")
 
 
 class RuleGroup(BaseModel):
@@ -93,12 +70,23 @@ def read_data(file: Path, shape: TypeAdapter[T]) -> T:
 _RULES = TypeAdapter(list[Rule])
 
 
-def of_workloads(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    return tuple(rule for rule in rules if rule.of == "workloads")
-
-
 def of_gateways(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if rule.of == "gateway")
+
+
+def without_gateways(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """What a cluster records that nobody calls."""
+    return tuple(rule for rule in rules if rule.of != "gateway")
+
+
+def of_every_tier(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """What a regional cluster and the global one have as well, each of its own."""
+    return tuple(rule for rule in rules if rule.of != "workloads")
+
+
+def of_edges(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
+    """What the global cluster records of edges, whose agents cannot."""
+    return ((rule.record, expr) for rule in rules if (expr := rule.of_edges) is not None)
 
 
 def region_rules(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
@@ -110,23 +98,52 @@ def region_rules(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
 
 
 def own_rules(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
-    """What a regional cluster says of its own gateway, which is no leaf's."""
-    for rule in of_gateways(rules):
-        yield f"{_OWN}{rule.metric}", rule.expr.strip()
+    """What a regional cluster says of its own gateway and Prometheus, which are no leaf's."""
+    for rule in of_every_tier(rules):
+        yield f"{_OWN}{rule.metric}", rule.text
 
 
 def global_rules(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
-    """Every gateway of the fleet once, whichever way it is known; the global cluster's own has neither label."""
-    for rule in of_gateways(rules):
-        aggregate = f"{rule.region.aggregate} by ({', '.join(('region', 'cluster', *rule.region.by))})"
-        known = (f"{prefix}{rule.metric}" for prefix in (_OF_LEAVES, "cluster:", _OWN))
+    """Every cluster once, whichever way it is known; of gateways and Prometheuses, those of regions and its own too.
+
+    A region's own has no label `cluster`, and the global cluster's own has no `region` either.
+    """
+    for rule in rules:
+        own = rule.of != "workloads"
+        kept = rule.region.by if own else rule.at_the_top.by if rule.at_the_top is not None else None
+        if kept is None:
+            continue
+        aggregate = f"{rule.region.aggregate} by ({', '.join(('region', 'cluster', *kept))})"
+        known = (f"{prefix}{rule.metric}" for prefix in (_OF_LEAVES, "cluster:", *((_OWN,) if own else ())))
         # `or` takes what those before it lack: a leaf that comes up both ways counts once.
-        ways = (*(f"{aggregate} ({name})" for name in known), f"({rule.expr.strip()})")
+        ways = (*(f"{aggregate} ({name})" for name in known), *((f"({rule.text})",) if own else ()))
         yield f"global:{rule.metric}", " or ".join(ways)
 
 
 _OF_LEAVES = "region:cluster_"
 _OWN = "region:own_"
+
+HEARTBEAT = "heartbeat:timestamp"
+
+
+def coverage_rules(cluster: ClusterPlan) -> Iterator[tuple[str, str]]:
+    """How many clusters should be known here and how many are: what is summed over fewer is no total."""
+    if not cluster.reporters:
+        return
+    level, heard = ("region", "cluster") if cluster.tier is Tier.REGIONAL else ("global", "global")
+    planned, reporting = coverage_names(level)
+    names = "|".join(name for of_region in cluster.reporters.values() for name in of_region)
+    yield planned, " or ".join(_counted(region, len(names)) for region, names in cluster.reporters.items())
+    found = f'count by (region) ({heard}:{HEARTBEAT}{{cluster=~"{names}"}})'
+    yield reporting, f"{found} or 0 * {planned}"
+
+
+def coverage_names(level: str) -> tuple[str, str]:
+    return f"{level}:clusters_planned:count", f"{level}:clusters_reporting:count"
+
+
+def _counted(region: str | None, count: int) -> str:
+    return f'label_replace(vector({count}), "region", "{region}", "", "")' if region is not None else f"vector({count})"
 
 
 def rule_groups(cluster: ClusterPlan) -> tuple[RuleGroup, ...]:
@@ -136,28 +153,25 @@ def rule_groups(cluster: ClusterPlan) -> tuple[RuleGroup, ...]:
 
 
 def _grouped(cluster: ClusterPlan) -> Iterator[tuple[str, Iterable[tuple[str, str]]]]:
-    rules = cluster_rules()
+    rules = cluster.rules
     match cluster.tier:
         case Tier.LEAF:
-            own = rules if cluster.gateway is not None else of_workloads(rules)
-            yield "cluster-aggregations", _recorded(own)
+            own = rules if cluster.gateway is not None else without_gateways(rules)
+            yield "cluster-aggregations", ((rule.record, rule.text) for rule in own)
         case Tier.REGIONAL:
-            yield "region-aggregations", (*region_rules(rules), *own_rules(rules))
+            yield "region-aggregations", chain(region_rules(rules), own_rules(rules), coverage_rules(cluster))
         case Tier.GLOBAL:
             if cluster.receives_edges:
-                yield "cluster-aggregations", _recorded(of_workloads(rules))
-            yield "global-aggregations", global_rules(rules)
+                yield "cluster-aggregations", of_edges(rules)
+            yield "global-aggregations", chain(global_rules(rules), coverage_rules(cluster))
         case Tier.EDGE:
-            pass
-
-
-def _recorded(rules: Iterable[Rule]) -> Iterator[tuple[str, str]]:
-    return ((rule.record, rule.expr.strip()) for rule in rules)
+            return
+    yield "added", ((rule.record, rule.text) for rule in cluster.added_rules)
 
 
 def source_metrics(rules: Iterable[Rule]) -> tuple[str, ...]:
-    """Names of the raw metrics that the `cluster:*` rules read of workloads: what an edge must send for them."""
-    return tuple(sorted({name for rule in of_workloads(rules) for name in reads(rule.expr)}))
+    """Names of the raw metrics that an edge must send, for the `cluster:*` rules that are recorded of it."""
+    return tuple(sorted({name for _, expr in of_edges(rules) for name in reads(expr)}))
 
 
 @cache

@@ -120,7 +120,8 @@ def _exporters(cluster: ClusterPlan) -> Values:
         "kubeStateMetrics": {"enabled": is_leaf},
         "nodeExporter": {"enabled": is_leaf},
         "kubelet": {"enabled": is_leaf},
-        "kubeApiServer": {"enabled": False},
+        # What of its thousands of series a rule reads; a page's own list takes the place of this one.
+        "kubeApiServer": {"enabled": is_leaf, "serviceMonitor": {"metricRelabelings": [_API_SERVER_METRICS]}},
         "coreDns": {"enabled": False},
         "kube-state-metrics": {"customLabels": labels},
         "prometheus-node-exporter": {
@@ -135,6 +136,9 @@ def _exporters(cluster: ClusterPlan) -> Values:
             },
         },
     }
+
+
+_API_SERVER_METRICS = {"action": "keep", "sourceLabels": ["__name__"], "regex": "apiserver_request_total"}
 
 
 def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers: Sequence[Receiver]) -> Values:

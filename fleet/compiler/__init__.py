@@ -18,15 +18,15 @@ from fleet.compiler.matches import match_problems
 from fleet.compiler.network_policies import network_policy_problems, network_policy_warnings
 from fleet.compiler.pod_security import pod_security_problems
 from fleet.compiler.readers import reader_problems
-from fleet.compiler.recording import rule_problems
+from fleet.compiler.recording import added_rule_problems, rule_problems
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
 from fleet.compiler.waves import wave_problems
 from fleet.errors import FleetError, Problem
-from fleet.page import FleetPage, Page
+from fleet.page import FleetPage, Page, Rule
 from fleet.page.fixes import with_fix
 from fleet.plan import Plan
-from fleet.rules import Rule, cluster_rules
+from fleet.rules import cluster_rules
 
 
 def compile_fleet(fleet: FleetPage, rules: Sequence[Rule] | None = None) -> Plan:
@@ -46,6 +46,8 @@ def compile_page(
     """
     rules = cluster_rules() if rules is None else rules
     _refuse([*rule_problems(rules)])
+    _refuse_page(page, [*added_rule_problems(page, rules)])
+    rules = (*rules, *page.rules.leaf.inline)
     # What the edges are is undecided until the topology is sound.
     _refuse_page(page, [*topology_problems(page), *_independent_problems(page, rules, stacks)])
     topology = Topology.of(page)
@@ -53,7 +55,10 @@ def compile_page(
     edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules, stacks))
     found = discovery(page, rules)
     _refuse_page(page, [*key_problems(page, (*edges, *writes), found)])
-    clusters = {name: cluster_plan(page, topology, (*edges, *writes), name, found.get(name)) for name in page.clusters}
+    clusters = {
+        name: cluster_plan(page, topology, (*edges, *writes), name, discovery=found.get(name), rules=rules)
+        for name in page.clusters
+    }
     calls = (*edges, *writes, *found.values(), *(reader for each in clusters.values() for reader in each.readers))
     _refuse_page(page, [*shared_password_problems(calls, stacks)])
     plan = Plan(clusters, edges, writes, page.authority, page.dashboards, page.waves, warnings=(), stacks=stacks)

@@ -2,20 +2,23 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from math import ceil, prod
 
 import promql_parser
 
 from fleet.errors import Problem, at
 from fleet.names import Tier
-from fleet.page import Expected, Page
+from fleet.page import Expected, Page, Recorded, Rule
 from fleet.plan import DiscoveredEdge, FederationEdge
-from fleet.promql import result_labels
-from fleet.rules import Rule, of_gateways
+from fleet.promql import result_labels, values_named
+from fleet.rules import of_every_tier
 
 _OTHER_LABEL = 10
 """Values of a label that the page has no number for."""
+
+_COVERAGE = 2
+"""Series by which a region says how many of its clusters report, and how many should."""
 
 _OF_THE_LEAF = {"cluster", "region"}
 """Labels that have one value for all series of a leaf."""
@@ -33,7 +36,7 @@ class Estimate:
     def like_a_leaf(self, own: Expected | None) -> int:
         """Series that a child serves which is expected to be like this; like the page says where None."""
         expected = self._expected(own)
-        return sum(_count(labels, expected) for labels in self._recorded) + self._extra("leaf")
+        return sum(series_of(each, expected) for each in self.rules) + self._extra("leaf")
 
     def region(self, name: str, leaves: Iterable[str]) -> int:
         """Series of a region over these leaves and what it discovers.
@@ -42,18 +45,23 @@ class Estimate:
         """
         found = self.page.clusters[name].discover.values()
         own = (*(self.page.clusters[leaf].expect for leaf in leaves), *(child.expect for child in found))
-        each = (self._expected(expect) for expect in own)
+        each = [self._expected(expect) for expect in own]
         # Every rule is there twice: over the region, and per cluster.
-        # Of its own gateway it says what one leaf says of one.
-        of_itself = sum(_count(rule.region.by, self.page.expect) for rule in of_gateways(self.rules))
-        return sum(self._per_leaf(expected) for expected in each) + of_itself + self._extra("regional")
+        # Of its own gateway and Prometheus it says what one leaf says of them.
+        of_itself = sum(_count(rule, rule.region.by, self.page.expect) for rule in of_every_tier(self.rules))
+        of_leaves = sum(self._per_leaf(expected) for expected in each)
+        return of_leaves + of_itself + _COVERAGE + self._added(len(each)) + self._extra("regional")
 
     def _per_leaf(self, expected: Expected) -> int:
-        return 2 * sum(_count(rule.region.by, expected) for rule in self.rules)
+        return 2 * sum(_count(rule, rule.region.by, expected) for rule in self.rules)
 
-    @cached_property
-    def _recorded(self) -> list[frozenset[str]]:
-        return [(result_labels(promql_parser.parse(rule.expr)) or frozenset()) - _OF_THE_LEAF for rule in self.rules]
+    def _added(self, leaves: int) -> int:
+        """What the page has regions record: for each cluster again where a rule tells them apart."""
+        labels = ((rule, _labels_of(rule)) for rule in self.page.rules.regional.inline)
+        return sum(
+            _count(rule, kept - _OF_THE_LEAF, self.page.expect) * (leaves if "cluster" in kept else 1)
+            for rule, kept in labels
+        )
 
     def _expected(self, own: Expected | None) -> Expected:
         if own is None:
@@ -64,9 +72,28 @@ class Estimate:
         return sum(extra.series for extra in self.page.federate if extra.of == tier)
 
 
-def _count(labels: Iterable[str], expected: Expected) -> int:
+def series_of(rule: Rule, expected: Expected) -> int:
+    """That a leaf records by it which is like this."""
+    return _count(rule, _labels_of(rule) - _OF_THE_LEAF, expected)
+
+
+def _labels_of(rule: Recorded) -> frozenset[str]:
+    return _labels(rule.expr)
+
+
+@cache
+def _labels(expr: str) -> frozenset[str]:
+    return result_labels(promql_parser.parse(expr)) or frozenset()
+
+
+def _count(rule: Recorded, labels: Iterable[str], expected: Expected) -> int:
     counts = {"namespace": expected.namespaces, "service": expected.services, "node": expected.nodes}
-    return prod(counts.get(label, _OTHER_LABEL) for label in labels)
+    return prod(counts.get(label) or _values(rule.expr, label) for label in labels)
+
+
+@cache
+def _values(expr: str, label: str) -> int:
+    return values_named(promql_parser.parse(expr), label) or _OTHER_LABEL
 
 
 def over_budget(page: Page, edges: Iterable[FederationEdge]) -> Iterator[Problem]:

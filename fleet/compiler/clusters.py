@@ -12,15 +12,15 @@ from fleet.compiler.readers import readers
 from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
 from fleet.names import Tier
-from fleet.page import Cluster, Page, Settings
+from fleet.page import Cluster, GlobalRule, Page, RegionRule, Rule, Settings
 from fleet.plan import ClusterPlan, Discovery, Edge
 
 _LEVEL = {Tier.LEAF: "cluster", Tier.REGIONAL: "regional", Tier.GLOBAL: "global", Tier.EDGE: "edge"}
 
 _DEFAULTS: Mapping[Tier, Settings] = MappingProxyType(
     {
-        Tier.LEAF: Settings(retention=timedelta(days=1), replicas=1, budget=2000),
-        Tier.REGIONAL: Settings(retention=timedelta(days=7), replicas=1, budget=4000),
+        Tier.LEAF: Settings(retention=timedelta(days=1), replicas=1, budget=4000),
+        Tier.REGIONAL: Settings(retention=timedelta(days=7), replicas=1, budget=8000),
         Tier.GLOBAL: Settings(retention=timedelta(days=30), replicas=1),
         Tier.EDGE: Settings(replicas=1),
     }
@@ -49,8 +49,15 @@ def leaf_budget(page: Page) -> int:
 
 
 def cluster_plan(
-    page: Page, topology: Topology, edges: Iterable[Edge], name: str, discovery: Discovery | None
+    page: Page,
+    topology: Topology,
+    edges: Iterable[Edge],
+    name: str,
+    *,
+    discovery: Discovery | None,
+    rules: tuple[Rule, ...],
 ) -> ClusterPlan:
+    """`rules` are all that leaves record."""
     cluster, own = page.clusters[name], settings(page, name)
     is_receiver = name == topology.top
     return ClusterPlan(
@@ -70,6 +77,9 @@ def cluster_plan(
         scrape_interval=page.intervals.scrape,
         scrape_timeout=page.intervals.timeout,
         rule_interval=page.intervals.rules,
+        rules=rules,
+        added_rules=_added_rules(page, cluster.tier),
+        reporters=_reporters(page, topology, name),
         retention=own.retention,
         storage=own.storage,
         replicas=own.replicas or 1,
@@ -85,6 +95,26 @@ def cluster_plan(
         chart=page.chart,
         overlays=(page.values, cluster.values),
     )
+
+
+def _added_rules(page: Page, tier: Tier) -> tuple[GlobalRule | RegionRule, ...]:
+    match tier:
+        case Tier.REGIONAL:
+            return page.rules.regional.inline
+        case Tier.GLOBAL:
+            return page.rules.global_.inline
+        case Tier.LEAF | Tier.EDGE:
+            return ()
+
+
+def _reporters(page: Page, topology: Topology, name: str) -> Mapping[str | None, tuple[str, ...]]:
+    below = page.clusters if name == topology.top else topology.children.get(name, ())
+    by_region: dict[str | None, tuple[str, ...]] = {}
+    for each in below:
+        cluster = page.clusters[each]
+        if cluster.tier in {Tier.LEAF, Tier.EDGE}:
+            by_region[cluster.region] = (*by_region.get(cluster.region, ()), each)
+    return by_region
 
 
 def _external_labels(name: str, cluster: Cluster) -> dict[str, str]:

@@ -9,9 +9,8 @@ from fleet.compiler.edges import interval, timeout
 from fleet.compiler.keys import discovery_key
 from fleet.errors import Problem, yaml_at
 from fleet.names import Tier
-from fleet.page import Page
+from fleet.page import Page, Rule
 from fleet.plan import DiscoveredEdge, Discovery, Key
-from fleet.rules import Rule
 
 
 def discovery(page: Page, rules: Sequence[Rule]) -> Mapping[str, Discovery]:

@@ -10,9 +10,9 @@ from fleet.compiler.gateways import gateway_plan
 from fleet.compiler.keys import edge_key
 from fleet.compiler.topology import Topology
 from fleet.names import Tier, server_name
-from fleet.page import Page
+from fleet.page import Page, Rule
 from fleet.plan import FLEET, FederationEdge, Key, RemoteWriteEdge
-from fleet.rules import Rule, of_workloads, source_metrics
+from fleet.rules import source_metrics, without_gateways
 
 
 def federation(page: Page, topology: Topology, rules: Sequence[Rule]) -> Iterator[FederationEdge]:
@@ -68,7 +68,7 @@ def remote_write(
     for name in topology.writers:
         cluster = page.clusters[name]
         has_gateway = name in topology.called
-        recorded = tuple(sorted(rule.record for rule in (rules if has_gateway else of_workloads(rules))))
+        recorded = tuple(sorted(rule.record for rule in (rules if has_gateway else without_gateways(rules))))
         keep = raw if cluster.tier is Tier.EDGE else recorded
         across = stacks.get(name) != stacks.get(topology.top)
         server = gateway_plan(page, topology.top).server

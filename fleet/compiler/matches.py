@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from fleet.errors import Problem, at
-from fleet.page import ExtraMatch, Page
+from fleet.page import ExtraMatch, Page, Rule
 from fleet.page.problems import did_you_mean, nearest
 from fleet.promql import Selector, is_literal
-from fleet.rules import Rule, own_rules, region_rules, source_metrics
+from fleet.rules import own_rules, region_rules, source_metrics
 
 _STRANGERS = ("fleet_stranger", "Stranger", "_x", "a:b")
 """Names that nothing produces: a match that selects one of them selects anything."""
@@ -19,6 +19,7 @@ def match_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem]:
     leaf = _produced_by_leaves(page, rules)
     carried = {name for each in page.federate if each.of == "leaf" for name in _literals(each.match)} & leaf
     recorded = {record for record, _ in (*region_rules(rules), *own_rules(rules))}
+    recorded |= {rule.record for rule in page.rules.regional.inline}
     regional = {*recorded, *(rule.record for rule in rules), *carried}
     for number, extra in enumerate(page.federate):
         known = leaf if extra.of == "leaf" else regional

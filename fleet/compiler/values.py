@@ -45,6 +45,7 @@ _DECIDED = {
         (f"prometheus.service.labels.{label}" for label in service_labels("")),
         "a parent that discovers finds the cluster by it",
     ),
+    "prometheus.serviceMonitor.selfMonitor": "the cluster's heartbeat and the number of its series come from it",
     "prometheus.service.type": _PUBLISHED,
     "prometheus.service.externalIPs": _PUBLISHED,
     "prometheus.servicePerReplica.enabled": _PUBLISHED,

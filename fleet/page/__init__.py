@@ -26,10 +26,12 @@ from fleet.page.model import (
     Waves,
 )
 from fleet.page.reading import read_page, read_stack
+from fleet.page.recording import AtTheTop, GlobalRule, InRegion, Recorded, RegionRule, Rule
 from fleet.page.stacks import FleetPage, read_fleet, whole_fleet
 
 __all__ = [
     "Alerting",
+    "AtTheTop",
     "Auth",
     "Authority",
     "Chart",
@@ -40,6 +42,8 @@ __all__ = [
     "ExtraMatch",
     "FleetPage",
     "Gateway",
+    "GlobalRule",
+    "InRegion",
     "Intervals",
     "Issuer",
     "Maintenance",
@@ -47,7 +51,10 @@ __all__ = [
     "Page",
     "ParentRef",
     "Password",
+    "Recorded",
+    "RegionRule",
     "Resources",
+    "Rule",
     "Settings",
     "Storage",
     "Tls",

@@ -27,6 +27,7 @@ from fleet.page.fields import (
     StackName,
     Url,
 )
+from fleet.page.recording import GlobalRule, RegionRule, Rule
 from fleet.quantity import Quantity
 
 
@@ -292,6 +293,33 @@ class Expected(_Strict):
     nodes: int = Field(default=20, ge=1)
 
 
+class LeafRules(_Strict):
+    files: tuple[Path, ...] = Field(default=(), examples=[["rules/shop.yaml"]])
+    """Relative to Pulumi.yaml's folder; each holds a list of rules, as `inline` is one."""
+    inline: tuple[Rule, ...] = ()
+
+
+class RegionalRules(_Strict):
+    files: tuple[Path, ...] = Field(default=(), examples=[["rules/shop.regional.yaml"]])
+    inline: tuple[RegionRule, ...] = ()
+
+
+class GlobalRules(_Strict):
+    files: tuple[Path, ...] = Field(default=(), examples=[["rules/shop.global.yaml"]])
+    inline: tuple[GlobalRule, ...] = ()
+
+
+class Rules(_Strict):
+    """Recording rules beside those of the program, by the tier that evaluates them."""
+
+    leaf: LeafRules = LeafRules()
+    """`cluster:*`: regions and the global cluster have their counterparts, and edges send what they read."""
+    regional: RegionalRules = RegionalRules()
+    """`region:*`, of what the region's leaves have sent."""
+    global_: GlobalRules = Field(default=GlobalRules(), alias="global")
+    """`global:*`, of whatever reaches the global cluster."""
+
+
 class ExtraMatch(_Strict):
     """Series that go up beside the recorded ones."""
 
@@ -524,6 +552,8 @@ class Page(_Strict):
     expect: Expected = Expected()
     keep: tuple[MetricName, ...] = ()
     """Raw metrics that edges send, and that extra matches may name, beside those which the `cluster:*` rules read."""
+    rules: Rules = Rules()
+    """What is recorded beside what the program records."""
     federate: tuple[ExtraMatch, ...] = ()
     """What goes up beside the recorded series."""
     destinations: dict[Name, Destination] = {}

@@ -17,10 +17,10 @@ def plan(leaves: int, **large: object) -> Plan:
 
 
 def test_the_edge_nearest_to_its_budget_comes_first_and_the_total_counts_every_edge() -> None:
-    of_two = plan(2, budget=1000)
+    of_two = plan(2, budget=3000)
     head, first, *_ = budget_summary(of_two).splitlines()
     small, large = (edge for edge in of_two.federation if edge.parent == "eu")
-    assert large.budget == 1000
+    assert large.budget == 3000
     total = sum(edge.estimate for edge in of_two.federation)
     assert (
         head
@@ -32,8 +32,8 @@ def test_the_edge_nearest_to_its_budget_comes_first_and_the_total_counts_every_e
         "eu",
         f"{large.estimate}",
         "of",
-        "1000",
-        f"{round(large.estimate / 10)}",
+        "3000",
+        f"{round(large.estimate / 30)}",
         "%",
     ]
     assert large.estimate / large.budget > small.estimate / small.budget

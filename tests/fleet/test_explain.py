@@ -14,14 +14,19 @@ cluster:namespace_pod_count:sum
   why        capacity against the pod limit of nodes, and the first sign of a runaway controller (in pods)
   recorded   by eu-1, eu-2, hub as sum by (cluster, region, namespace) (kube_pod_info)
   travels    eu-1, eu-2 → eu every 6s through {__name__=~"cluster:.*"}
-  read by    region:namespace_pod_count:sum, region:cluster_namespace_pod_count:sum
+  read by    region:namespace_pod_count:sum, region:cluster_namespace_pod_count:sum, global:namespace_pod_count:sum
 region:namespace_pod_count:sum
   recorded   by eu as sum by (region, namespace) (cluster:namespace_pod_count:sum)
   travels    eu → hub every 6s through {__name__=~"region:.*"}
 region:cluster_namespace_pod_count:sum
   recorded   by eu as sum by (region, cluster, namespace) (cluster:namespace_pod_count:sum)
   travels    eu → hub every 6s through {__name__=~"region:.*"}
-at hub: cluster:namespace_pod_count:sum, region:namespace_pod_count:sum, region:cluster_namespace_pod_count:sum"""
+global:namespace_pod_count:sum
+  recorded   by hub as sum by (region, cluster) (region:cluster_namespace_pod_count:sum) or \
+sum by (region, cluster) (cluster:namespace_pod_count:sum)
+  travels    nowhere
+at hub: cluster:namespace_pod_count:sum, region:namespace_pod_count:sum, region:cluster_namespace_pod_count:sum, \
+global:namespace_pod_count:sum"""
     assert explain(dev, cluster_rules(), "cluster:namespace_pod_count:sum") == told
 
 
@@ -51,7 +56,7 @@ def test_what_a_discovered_child_has_is_followed_to_the_top() -> None:
         compile_page(read_page({"clusters": {"hub": hub}}, {})), cluster_rules(), "cluster:namespace_cpu:sum"
     )
     assert '  travels    team-a (discovered) → hub every 2m through {__name__=~"cluster:.*"}' in told.splitlines()
-    assert told.splitlines()[-1] == "at hub: cluster:namespace_cpu:sum"
+    assert told.splitlines()[-1] == "at hub: cluster:namespace_cpu:sum, global:namespace_cpu:sum"
 
 
 @pytest.mark.parametrize(

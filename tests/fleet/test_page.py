@@ -68,9 +68,8 @@ clusters.hub.teir: unknown key; did you mean tier?
         "colour: red\nclusters: {hub: {tier: global}}",
         (
             "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, "
-            "tls, authority, keys, readers, "
-            "networkPolicies, regions, tiers, expect, keep, federate, destinations, alerting, dashboards, values, "
-            "waves, protect, clusters"
+            "tls, authority, keys, readers, networkPolicies, regions, tiers, expect, keep, rules, federate, "
+            "destinations, alerting, dashboards, values, waves, protect, clusters"
         ),
     ),
     "a key in the wrong place": (

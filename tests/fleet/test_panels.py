@@ -286,14 +286,14 @@ def test_a_child_without_a_target_fails_like_one_that_does_not_answer(tmp_path: 
 
 
 def test_samples_are_held_against_the_budget_of_each_child(tmp_path: Path) -> None:
-    leaves = {"small": {"tier": "leaf", "context": "small", "budget": 2000}, "large": {"tier": "leaf", "context": "b"}}
-    leaves["large"] |= {"budget": 5000}
+    leaves = {"small": {"tier": "leaf", "context": "small", "budget": 5000}, "large": {"tier": "leaf", "context": "b"}}
+    leaves["large"] |= {"budget": 10000}
     plan = compile_page(read_page({"clusters": {**HUB, **leaves}}, {}))
     series = {
-        f'scrape_samples_post_metric_relabeling{{job="federate-{name}",cluster="{name}"}}': "1000x20"
+        f'scrape_samples_post_metric_relabeling{{job="federate-{name}",cluster="{name}"}}': "2500x20"
         for name in ("small", "large")
     }
-    expected = {'{child="small"}': 0.5, '{child="large"}': 0.2}
+    expected = {'{child="small"}': 0.5, '{child="large"}': 0.25}
     evaluated(tmp_path, expr(plan, "Federation health", "Scraped by hub", "E"), series, expected)
     evaluated(tmp_path, expr(plan, "Federation health", "Fullest budget"), series, {"{}": 0.5})
 

@@ -6,7 +6,7 @@ from fleet.compiler import compile_page
 from fleet.errors import FleetError
 from fleet.page import read_page
 from fleet.plan import Plan
-from fleet.rules import cluster_rules, of_workloads, source_metrics
+from fleet.rules import cluster_rules, source_metrics, without_gateways
 
 
 def plan(page: dict[str, object] | None = None, **clusters: dict[str, object]) -> Plan:
@@ -47,7 +47,7 @@ def test_a_leaf_that_writes_needs_no_gateway_and_sends_what_its_rules_made() -> 
     (edge,) = fleet.remote_write
     assert fleet.federation == ()
     assert fleet.clusters["eu-1"].gateway is None
-    assert edge.keep == tuple(sorted(rule.record for rule in of_workloads(cluster_rules())))
+    assert edge.keep == tuple(sorted(rule.record for rule in without_gateways(cluster_rules())))
     assert (fleet.clusters["hub"].receives_writes, fleet.clusters["hub"].receives_edges) == (True, False)
 
 
@@ -133,22 +133,24 @@ def test_an_extra_match_travels_from_its_tier_beside_the_derived_ones() -> None:
 
 
 def test_a_budget_counts_for_each_cluster_that_the_child_speaks_for() -> None:
-    leaf, _, region = plan({"tiers": {"leaf": {"budget": 900}}}, hub=HUB, eu=EU, eu_1=LEAF, eu_2=LEAF).federation
-    assert (leaf.budget, leaf.sample_limit, region.budget) == (900, 1800, 8000)
+    leaf, _, region = plan({"tiers": {"leaf": {"budget": 4500}}}, hub=HUB, eu=EU, eu_1=LEAF, eu_2=LEAF).federation
+    assert (leaf.budget, leaf.sample_limit, region.budget) == (4500, 9000, 16000)
     assert leaf.body_size_limit >= leaf.sample_limit * 256
 
 
 def test_the_estimate_follows_from_the_rules_labels_and_the_pages_numbers() -> None:
     expect = {"namespaces": 4, "services": 3, "nodes": 2}
     leaf, region = plan({"expect": expect}, hub=HUB, eu=EU, eu_1=LEAF).federation
-    # Three rules by namespace, two by namespace and service, two by node, three of the gateway; the region has each
-    # twice, without node, and those of its own gateway.
-    assert leaf.estimate == 3 * 4 + 2 * 4 * 3 + 2 * 2 + 3
-    assert region.estimate == 2 * (3 * 4 + 2 * 4 * 3 + 2 * 1 + 3) + 3
+    # Five rules by namespace, two by namespace and service and one by seven buckets as well, two by node; of the whole
+    # cluster seven, of its gateway three and of its Prometheus two. The region has each twice, without node, those of
+    # its own gateway and Prometheus, and how many of its clusters report of how many.
+    by_all = 5 * 4 + (2 + 7) * 4 * 3 + 7 + 3 + 2
+    assert leaf.estimate == by_all + 2 * 2
+    assert region.estimate == 2 * (by_all + 2 * 1) + 3 + 2 + 2
 
 
 def test_a_cluster_may_be_larger_than_the_others() -> None:
-    small, large = plan(hub=HUB, eu_1=LEAF, eu_2={**LEAF, "expect": {"namespaces": 60}}).federation
+    small, large = plan(hub=HUB, eu_1=LEAF, eu_2={**LEAF, "expect": {"namespaces": 40}}).federation
     assert small.estimate < large.estimate
 
 
@@ -172,10 +174,10 @@ def test_a_discovered_child_is_federated_as_a_leaf_of_its_parents_region() -> No
 
 def test_a_discovered_child_is_asked_for_what_leaves_are_asked_for() -> None:
     extra = {"match": '{__name__="kube_pod_info"}', "reason": "pods by node", "series": 100}
-    page: dict[str, object] = {"federate": [extra], "tiers": {"leaf": {"budget": 900}}}
+    page: dict[str, object] = {"federate": [extra], "tiers": {"leaf": {"budget": 4500}}}
     (child,) = plan(page, hub={**HUB, "discover": {"team-a": TEAM}}, eu_1=LEAF).discovered
     assert child.matches == ('{__name__=~"cluster:.*"}', '{__name__="kube_pod_info"}')
-    assert (child.budget, child.estimate) == (900, 833)
+    assert (child.budget, child.estimate) == (4500, 3002)
 
 
 def test_a_region_speaks_for_what_it_discovers_within_a_larger_budget() -> None:
@@ -183,7 +185,7 @@ def test_a_region_speaks_for_what_it_discovers_within_a_larger_budget() -> None:
     (*_, alone) = plan(hub=HUB, eu=EU, eu_1=LEAF).federation
     (*_, more) = plan(hub=HUB, eu={**EU, "discover": {"team-a": {**TEAM, **expect}}}, eu_1=LEAF).federation
     assert (alone.clusters, more.clusters) == (("eu-1",), ("eu-1", "team-a"))
-    assert (more.budget, more.estimate) == (2 * alone.budget, alone.estimate + 2 * 10)
+    assert (more.budget, more.estimate) == (2 * alone.budget, alone.estimate + 2 * (5 + 9 + 2 + 7 + 3 + 2))
 
 
 def test_a_region_may_consist_of_what_it_discovers() -> None:
@@ -208,7 +210,7 @@ def test_a_fleet_that_loses_nothing_has_no_warning() -> None:
         ({}, {}, "hub has no storage"),
         ({}, {"eu_2": {**LEAF, "region": "eu1"}}, "eu-2 lies in region 'eu1', which has no aggregator; 'eu' has one"),
         ({}, {"eu_2": {"tier": "leaf", "up": "both"}}, "eu-2 reaches hub both ways"),
-        ({"expect": {"namespaces": 70}}, {}, "eu-1 → eu is expected to use 83 % of its budget of 2000 series"),
+        ({"expect": {"namespaces": 35}}, {}, "eu-1 → eu is expected to use 84 % of its budget of 4000 series"),
         ({}, {"hub": {**HUB, "gateway": {"port": 80}}}, "clusters.hub.gateway has no effect"),
         (
             {"federate": [{"match": "kube_pod_info", "reason": "r", "series": 1}]},

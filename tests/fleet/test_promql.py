@@ -3,9 +3,8 @@ import pytest
 
 from fleet.compiler import compile_page
 from fleet.errors import FleetError
-from fleet.page import read_page
+from fleet.page import InRegion, Rule, read_page
 from fleet.promql import Selector, result_labels
-from fleet.rules import InRegion, Rule
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,8 @@ def test_the_labels_of_a_result_are_read_off_its_expression(expr: str, labels: s
 
 def rule(expr: str, *by: str) -> Rule:
     region = InRegion(aggregate="sum", by=by)
-    return Rule(record="cluster:thing:sum", expr=expr, unit="things", reason="to be counted", region=region)
+    about = {"unit": "things", "reason": "to be counted", "owner": "platform"}
+    return Rule(record="cluster:thing:sum", expr=expr, region=region, **about)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def plan() -> Plan:
             "maintenance": {"until": until, "reason": "the network moves"},
         },
         "us-1": {"tier": "leaf", "region": "us"},
-        "lone": {"tier": "leaf", "budget": 1000},
+        "lone": {"tier": "leaf", "budget": 1000, "expect": {"services": 1}},
         "shop-1": {"tier": "edge"},
     }
     located = {name: {"context": name, **cluster} for name, cluster in clusters.items()}

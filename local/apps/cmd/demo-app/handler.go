@@ -2,13 +2,16 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 type series struct{ code, method string }
@@ -19,14 +22,14 @@ type app struct {
 	gauge  atomic.Uint64 // bits of a float64
 
 	mutex    sync.Mutex
-	requests map[series]uint64
+	answered map[series]*durations
 }
 
 func newHandler(f *faults) http.Handler {
 	a := &app{
 		faults: f,
 		// Both outcomes exist from the start: rate() cannot see the first step of a series that is born above 0.
-		requests: map[series]uint64{{"200", "get"}: 0, {"500", "get"}: 0},
+		answered: map[series]*durations{{"200", "get"}: newDurations(), {"500", "get"}: newDurations()},
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{$}", a.serve)
@@ -37,15 +40,23 @@ func newHandler(f *faults) http.Handler {
 }
 
 func (a *app) serve(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
 	code := http.StatusOK
 	if a.faults.next() {
 		code = http.StatusInternalServerError
 	}
-	a.mutex.Lock()
-	a.requests[series{strconv.Itoa(code), methodLabel(r.Method)}]++
-	a.mutex.Unlock()
 	w.WriteHeader(code)
 	fmt.Fprintln(w, http.StatusText(code))
+	a.count(series{strconv.Itoa(code), methodLabel(r.Method)}, time.Since(began))
+}
+
+func (a *app) count(s series, took time.Duration) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	if a.answered[s] == nil {
+		a.answered[s] = newDurations()
+	}
+	a.answered[s].observe(took.Seconds())
 }
 
 // methodLabel bounds the label: a client may send any word as its method.
@@ -69,9 +80,12 @@ func (a *app) setGauge(w http.ResponseWriter, r *http.Request) {
 
 func (a *app) metrics(w http.ResponseWriter, _ *http.Request) {
 	var lines []string
+	histograms := map[string]string{}
 	a.mutex.Lock()
-	for s, count := range a.requests {
-		lines = append(lines, fmt.Sprintf("http_requests_total{code=%q,method=%q} %d\n", s.code, s.method, count))
+	for s, took := range a.answered {
+		labels := fmt.Sprintf("code=%q,method=%q", s.code, s.method)
+		lines = append(lines, fmt.Sprintf("http_requests_total{%s} %d\n", labels, took.count))
+		histograms[labels] = took.text("http_request_duration_seconds", labels)
 	}
 	a.mutex.Unlock()
 	sort.Strings(lines)
@@ -79,6 +93,11 @@ func (a *app) metrics(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	fmt.Fprint(w, "# HELP http_requests_total Requests to /, by status code and method.\n")
 	fmt.Fprint(w, "# TYPE http_requests_total counter\n", strings.Join(lines, ""))
+	fmt.Fprint(w, "# HELP http_request_duration_seconds How long requests to / took, by status code and method.\n")
+	fmt.Fprint(w, "# TYPE http_request_duration_seconds histogram\n")
+	for _, labels := range slices.Sorted(maps.Keys(histograms)) {
+		fmt.Fprint(w, histograms[labels])
+	}
 	fmt.Fprint(w, "# HELP demo_gauge The value last set by POST /gauge.\n# TYPE demo_gauge gauge\n")
 	fmt.Fprintf(w, "demo_gauge %s\n", strconv.FormatFloat(math.Float64frombits(a.gauge.Load()), 'g', -1, 64))
 }
