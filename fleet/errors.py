@@ -49,12 +49,22 @@ def yaml_at(path: Sequence[object], value: object) -> str:
 def _flow(value: object) -> str:
     if isinstance(value, Mapping):
         entries = cast("Mapping[object, object]", value).items()
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(each)}" for key, each in entries) + "}"
+        return "{" + ", ".join(f"{_scalar(key)}: {_inside(each)}" for key, each in entries) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, cast("Sequence[object]", value))) + "]"
+        return "[" + ", ".join(map(_inside, cast("Sequence[object]", value))) + "]"
     return _scalar(value)
 
 
+def _inside(value: object) -> str:
+    """Within braces or brackets, where a comma would end a text that is not in quotes."""
+    if isinstance(value, str):
+        return yaml.safe_dump([value], default_flow_style=True, width=_ONE_LINE, allow_unicode=True).strip()[1:-1]
+    return _flow(value)
+
+
+_ONE_LINE = 10_000
+
+
 def _scalar(value: object) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, width=1000, allow_unicode=True).removesuffix("\n...\n")
+    text = yaml.safe_dump(value, default_flow_style=True, width=_ONE_LINE, allow_unicode=True).removesuffix("\n...\n")
     return text.strip()

@@ -5,7 +5,7 @@ a rule's `region` field, so that a metric is described in one place; so follows 
 cluster makes of all clusters, and of the rules of gateways and Prometheuses what every tier says of its own.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 from itertools import chain
@@ -49,10 +49,15 @@ class RuleGroup(BaseModel):
         }
 
 
-@cache
 def cluster_rules() -> tuple[Rule, ...]:
     """All rules of `rules/`. Raises FleetError naming the file that is wrong."""
-    return tuple(rule for file in sorted(RULES.glob("*.yaml")) for rule in read_data(file, _RULES))
+    return tuple(chain.from_iterable(rule_files().values()))
+
+
+@cache
+def rule_files() -> Mapping[str, tuple[Rule, ...]]:
+    """The same by the name of their file."""
+    return {file.stem: tuple(read_data(file, _RULES)) for file in sorted(RULES.glob("*.yaml"))}
 
 
 def read_data(file: Path, shape: TypeAdapter[T]) -> T:

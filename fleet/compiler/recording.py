@@ -56,8 +56,12 @@ def _names_of(rule: Rule) -> Iterator[str]:
 def _of_page(where: tuple[str | int, ...], rule: Recorded, mistakes: Sequence[_Mistake]) -> Iterator[Problem]:
     written = rule.model_dump(mode="json", by_alias=True, exclude_unset=True)
     # The first: further ones only follow from it.
-    for field, message, right in mistakes[:1]:
-        yield Problem(dotted((*where, *field.split("."))), message, yaml_at(where, {**written, **right}))
+    for field, message, fields in mistakes[:1]:
+        right = {**written, **fields}
+        if rule.place is not None:
+            yield Problem(f"{rule.place}.{field}", message, yaml_at(where[-1:], right))
+        else:
+            yield Problem(dotted((*where, field)), message, yaml_at(where, right))
 
 
 def _taken(record: str, taken: Counter[str]) -> Iterator[_Mistake]:
@@ -68,21 +72,22 @@ def _taken(record: str, taken: Counter[str]) -> Iterator[_Mistake]:
 
 def _mistakes(rule: Rule) -> Iterator[_Mistake]:
     labels = frozenset[str]()
+    needed = ("cluster", "region", *rule.region.by)
     for field, expr in (("expr", rule.expr), ("edge", rule.edge)):
         if expr is None:
             continue
         try:
             labels = result_labels(promql_parser.parse(expr))
         except ValueError as error:
-            yield field, f"does not parse: {error}", {field: f"sum by (cluster, region) ({_A_METRIC})"}
+            yield field, f"does not parse: {error}", {field: f"sum by ({', '.join(needed)}) ({_A_METRIC})"}
             return
         if labels is None:
-            yield field, _UNKNOWN_LABELS, {field: f"sum by (cluster, region) ({expr.strip()})"}
+            yield field, _UNKNOWN_LABELS, {field: f"sum by ({', '.join(needed)}) ({expr.strip()})"}
             return
         # What a tier says of itself gets its labels on its way up; of edges, the global cluster records it.
         if "cluster" not in labels and (rule.of == "workloads" or field == "edge"):
             message = "drops the label cluster, without which clusters cannot be told apart at the level above"
-            yield field, message, {field: _keeping(expr, labels, ("cluster", "region"))}
+            yield field, message, {field: _keeping(expr, labels, needed)}
             return
     if rule.edge is not None and rule.of != "prometheus":
         yield "edge", f"has no effect: of {rule.of}, edges are recorded by expr or not at all", {"of": "prometheus"}
@@ -120,7 +125,7 @@ def _keeping(expr: str, labels: Labels, needed: Sequence[str]) -> str:
     # What an aggregation takes in has more labels than what it gives out.
     if isinstance(parsed, AggregateExpr) and (parsed.modifier is None or parsed.modifier.type == AggModifierType.By):
         of = f"{parsed.param}, " if parsed.param is not None else ""
-        return f"{parsed.op} by ({by}) ({of}{parsed.expr})"
+        return f"{parsed.op} by ({by}) ({of}{parsed.expr})".replace("{}", "")
     return f"sum by ({by}) ({_A_METRIC})"
 
 

@@ -17,6 +17,8 @@ _PORT = r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?"
 _KEY = r"[-._a-zA-Z0-9]{1,253}"
 _STACK = r"[a-zA-Z0-9_]([-._a-zA-Z0-9]{0,99})?"
 _LABEL = r"[a-zA-Z_][a-zA-Z0-9_]*"
+_RECORD = r"[a-z][a-z0-9_]*:[a-z0-9]+"
+_RECORDED = "what this tier records: its name has its level first, as in"
 _METRIC = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 
 _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d \S+) ([+-]\d{4}) \S+$")
@@ -148,6 +150,9 @@ LabelName = Annotated[str, _matching(_LABEL, "a label name: letters, digits and 
 MetricName = Annotated[
     str, _matching(_METRIC, "a metric name: letters, digits, _ and :"), AfterValidator(_metric_but_not_up)
 ]
+ClusterRecord = Annotated[str, _matching(rf"cluster:{_RECORD}", f"{_RECORDED} cluster:carts:sum")]
+RegionRecord = Annotated[str, _matching(rf"region:{_RECORD}", f"{_RECORDED} region:carts:sum")]
+GlobalRecord = Annotated[str, _matching(rf"global:{_RECORD}", f"{_RECORDED} global:carts:sum")]
 SecretName = Annotated[str, _unspoken(_NAME, "the name of a Secret: lower-case letters, digits and -")]
 SecretKey = Annotated[str, _unspoken(_KEY, "a key of a Secret: letters, digits, -, _ and .")]
 Pem = Annotated[str, AfterValidator(_pem), Field(examples=["-----BEGIN CERTIFICATE-----\n…"])]

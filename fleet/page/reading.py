@@ -16,11 +16,12 @@ from fleet.names import PAGE_KEY
 from fleet.page.fixes import with_fix
 from fleet.page.model import Chart, Page
 from fleet.page.problems import did_you_mean, page_problem
+from fleet.page.rule_files import with_rule_files
 from fleet.page.secrets import secrets_in_clear
 
 
-def read_page(data: object, environ: Mapping[str, str] = os.environ) -> Page:
-    """Validates a page as YAML or Pulumi gave it.
+def read_page(data: object, environ: Mapping[str, str] = os.environ, root: Path = Path()) -> Page:
+    """Validates a page as YAML or Pulumi gave it; the files that it names lie below `root`.
 
     `FLEET_CHART` and `FLEET_CHART_VERSION` in `environ` take the place of the page's chart.
     Raises FleetError naming every field that is wrong.
@@ -36,6 +37,7 @@ def read_page(data: object, environ: Mapping[str, str] = os.environ) -> Page:
         raise FleetError([*problems, *(problem for problem in shaped if problem.path not in found)]) from None
     if problems:
         raise FleetError(problems)
+    page = with_rule_files(page, root)
     source = environ.get("FLEET_CHART")
     return page.model_copy(update={"chart": _chart_instead(page, source, environ)}) if source else page
 
@@ -56,7 +58,7 @@ def read_stack(stack: str, root: Path, environ: Mapping[str, str] = os.environ) 
     if PAGE_KEY not in config:
         hint = did_you_mean(PAGE_KEY, map(str, config)).replace("did you mean", "is it")
         raise FleetError([Problem(path.name, f"has no fleet under config.{PAGE_KEY}{hint}", _EMPTY_PAGE_FIX)])
-    return read_page(config[PAGE_KEY], environ)
+    return read_page(config[PAGE_KEY], environ, root)
 
 
 def _load(path: Path) -> object:

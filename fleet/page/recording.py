@@ -1,8 +1,10 @@
 """The shape of a recording rule, the same for those of `rules/` and for those that a page adds."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from fleet.page.fields import ClusterRecord, GlobalRecord, RegionRecord
 
 
 class _Shape(BaseModel):
@@ -26,12 +28,24 @@ class AtTheTop(_Shape):
 
 
 class Recorded(_Shape):
+    record: str
     expr: str = Field(examples=["sum by (cluster, region) (kube_pod_info)"])
     unit: str = Field(min_length=1, examples=["pods"])
     reason: str = Field(min_length=1, examples=["capacity against the pod limit of nodes"])
     """Why it is worth its price, for whoever finds it next."""
     owner: str = Field(min_length=1, examples=["platform"])
     """Who answers for it."""
+
+    _place: str | None = PrivateAttr(default=None)
+
+    @property
+    def place(self) -> str | None:
+        """In a file of the user's; None on the page itself."""
+        return self._place
+
+    def found_at(self, place: str) -> Self:
+        self._place = place
+        return self
 
     @property
     def text(self) -> str:
@@ -42,12 +56,14 @@ class Recorded(_Shape):
 class Rule(Recorded):
     """What a leaf records, and what the tiers above make of it."""
 
-    record: str = Field(pattern=r"^cluster:[a-z][a-z0-9_]*:[a-z0-9]+$", examples=["cluster:namespace_pod_count:sum"])
+    record: ClusterRecord = Field(examples=["cluster:namespace_pod_count:sum"])
     of: Literal["workloads", "gateway", "prometheus"] = "workloads"
     """Whose metrics it reads. Gateways and Prometheuses are at every tier but the edges, which evaluate no rules."""
     edge: str | None = Field(default=None, examples=["max by (cluster, region) (prometheus_agent_active_series)"])
     """Of `prometheus`: what the global cluster records of an edge in the place of `expr`."""
     region: InRegion
+    unread: str | None = Field(default=None, min_length=1, examples=["for queries by hand"])
+    """Why it is recorded, where no alert and no dashboard reads it."""
     at_the_top: AtTheTop | None = Field(default=None, alias="global", examples=[{"by": []}])
     """Without it, the global cluster has what regions and leaves send, under their names."""
 
@@ -67,10 +83,10 @@ class Rule(Recorded):
 class RegionRule(Recorded):
     """What a region records beside that, of its leaves' series and of its own."""
 
-    record: str = Field(pattern=r"^region:[a-z][a-z0-9_]*:[a-z0-9]+$", examples=["region:namespace_pod_count:max"])
+    record: RegionRecord = Field(examples=["region:namespace_pod_count:max"])
 
 
 class GlobalRule(Recorded):
     """What the global cluster records beside that, of all that reaches it."""
 
-    record: str = Field(pattern=r"^global:[a-z][a-z0-9_]*:[a-z0-9]+$", examples=["global:namespace_pod_count:max"])
+    record: GlobalRecord = Field(examples=["global:namespace_pod_count:max"])

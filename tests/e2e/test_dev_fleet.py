@@ -43,9 +43,11 @@ from fleet.gateway import match_query
 from fleet.manifests import prometheus_rule
 from fleet.names import PAGE_KEY, PART_OF, PROJECT, TIER_LABEL, Tier
 from fleet.network_policies import network_policies
+from fleet.outputs import fresh_within
 from fleet.page import read_page
 from fleet.plan import Plan
-from fleet.rules import cluster_rules, global_rules, region_rules
+from fleet.quantity import parse_quantity
+from fleet.rules import cluster_rules, global_rules, of_gateways, region_rules, without_gateways
 from fleet.topology import mermaid
 from tests.leaks import leaked, private_parts, secrets_of
 
@@ -82,11 +84,85 @@ def test_every_gateway_of_the_fleet_is_known_at_the_top() -> None:
         found = {(labels.get("region"), labels.get("cluster")) for labels, _ in query("hub", record)}
         assert found == {("eu", "eu-1"), ("eu", "eu-2"), ("eu", None), (None, None)}
 
-    for record, _ in global_rules(cluster_rules()):
+    for record, _ in global_rules(of_gateways(cluster_rules())):
         eventually(lambda record=record: known(record), within=A_REGION_IS_COMPLETE)
     ends = [value for _, value in query("hub", "global:certificate_expiry_timestamp_seconds:min")]
     # Renewed by `pulumi up` 60 days before their end, and made a moment ago.
     assert min(ends) > time.time() + timedelta(days=60).total_seconds()
+
+
+def test_every_cluster_is_at_the_top_under_one_name() -> None:
+    of_workloads = [rule for rule in without_gateways(cluster_rules()) if rule.of == "workloads"]
+
+    def known(record: str) -> None:
+        found = {(labels.get("region"), labels.get("cluster")) for labels, _ in query("hub", record)}
+        assert found >= {("eu", "eu-1"), ("eu", "eu-2")}, record
+        assert found <= {("eu", "eu-1"), ("eu", "eu-2"), (None, "shop-1")}, record
+
+    for record, _ in global_rules(of_workloads):
+        eventually(lambda record=record: known(record), within=A_REGION_IS_COMPLETE)
+
+
+def test_every_heart_beats_at_the_top_within_what_its_way_takes(dev: Plan) -> None:
+    tiers = {("eu", "eu-1"), ("eu", "eu-2"), (None, "shop-1"), ("eu", None), (None, None)}
+    allowed = max(fresh_within(edge.interval, dev.clusters[edge.child]) for edge in dev.federation)
+
+    def beats() -> None:
+        ages = query("hub", "time() - global:heartbeat:timestamp")
+        assert {(labels.get("region"), labels.get("cluster")) for labels, _ in ages} == tiers
+        # A leaf's is carried twice.
+        assert max(age for _, age in ages) < 2 * allowed, ages
+
+    eventually(beats, within=A_REGION_IS_COMPLETE)
+    for count in ("planned", "reporting"):
+        assert by_label(query("eu", f"region:clusters_{count}:count"), "region") == {"eu": 2}
+        at_the_top = {labels.get("region"): value for labels, value in query("hub", f"global:clusters_{count}:count")}
+        assert at_the_top == {"eu": 2, None: 1}
+
+
+def test_series_are_counted_for_every_prometheus() -> None:
+    def counted() -> None:
+        found = {
+            (each.get("region"), each.get("cluster")): value for each, value in query("hub", "global:series:count")
+        }
+        assert set(found) == {("eu", "eu-1"), ("eu", "eu-2"), (None, "shop-1"), ("eu", None), (None, None)}
+        ((_, head),) = query("eu-1", 'prometheus_tsdb_head_series{job="kube-prometheus-stack-prometheus"}')
+        assert found["eu", "eu-1"] == pytest.approx(head, rel=0.1)
+
+    eventually(counted, within=A_REGION_IS_COMPLETE)
+
+
+def test_requests_at_the_top_are_those_that_the_api_servers_know() -> None:
+    def memory(leaf: str) -> None:
+        requested = sum(
+            parse_quantity(container["resources"].get("requests", {}).get("memory", "0"))
+            for pod in objects(leaf, "pods", "--all-namespaces")
+            if pod["status"]["phase"] in {"Pending", "Running"} and "nodeName" in pod["spec"]
+            for container in pod["spec"]["containers"]
+        )
+        (node,) = objects(leaf, "nodes")
+        for record, expected in (
+            ("memory_requests", requested),
+            ("memory_allocatable", parse_quantity(node["status"]["allocatable"]["memory"])),
+        ):
+            ((_, value),) = query("hub", f'global:{record}:sum{{cluster="{leaf}"}}')
+            assert value == pytest.approx(float(expected)), record
+
+    for leaf in LEAVES:
+        eventually(lambda leaf=leaf: memory(leaf), within=A_REGION_IS_COMPLETE)
+
+
+def test_a_quantile_at_the_top_comes_from_every_request_of_the_service() -> None:
+    def agrees() -> None:
+        buckets = "region:service_http_request_duration_seconds_bucket:rate5m"
+        ((_, slow),) = query("hub", f"histogram_quantile(0.99, sum by (le) ({buckets}))")
+        # It answers in well under a millisecond, which is in the lowest bucket that goes up.
+        assert 0 < slow <= 0.05
+        ((_, timed),) = query("hub", f'sum({buckets}{{le="+Inf"}})')
+        ((_, served),) = query("hub", "sum(region:service_http_requests:rate5m)")
+        assert timed == pytest.approx(served, rel=0.03)
+
+    eventually(agrees, within=A_REGION_IS_COMPLETE)
 
 
 def test_a_regions_cpu_is_the_sum_of_what_its_leaves_report() -> None:
