@@ -165,6 +165,57 @@ def test_a_quantile_at_the_top_comes_from_every_request_of_the_service() -> None
     eventually(agrees, within=A_REGION_IS_COMPLETE)
 
 
+VOLUME = """
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: ledger}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  storageClassName: by-hand
+  local: {path: /tmp}
+  nodeAffinity:
+    required:
+      nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: Exists}]}]
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: ledger, namespace: demo}
+spec:
+  accessModes: [ReadWriteOnce]
+  storageClassName: by-hand
+  resources: {requests: {storage: 1Gi}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: ledger, namespace: demo}
+spec:
+  automountServiceAccountToken: false
+  containers:
+    - name: ledger
+      image: docker.io/prometheus-fleet/demo-app:dev
+      args: [--rate=0]
+      volumeMounts: [{name: ledger, mountPath: /ledger, readOnly: true}]
+  volumes: [{name: ledger, persistentVolumeClaim: {claimName: ledger}}]
+"""
+
+
+def test_a_volume_is_counted_as_full_as_its_kubelet_says() -> None:
+    def counted() -> None:
+        claim = '{namespace="demo",persistentvolumeclaim="ledger"}'
+        ((_, available),) = query("eu-1", f"kubelet_volume_stats_available_bytes{claim}")
+        ((_, capacity),) = query("eu-1", f"kubelet_volume_stats_capacity_bytes{claim}")
+        found = by_label(query("hub", "global:volumes_nearly_full:count"), "cluster")
+        assert found == {"eu-1": float(available / capacity < 0.1), "eu-2": 0}
+
+    kubectl("eu-1", "apply", "--filename=-", stdin=VOLUME)
+    try:
+        # Kubelets look at the size of volumes once a minute.
+        eventually(counted, within=180)
+    finally:
+        kubectl("eu-1", "delete", "--wait=false", "--grace-period=1", "--filename=-", stdin=VOLUME)
+
+
 def test_a_regions_cpu_is_the_sum_of_what_its_leaves_report() -> None:
     def sums_hold() -> None:
         for when, value in raw_samples("hub", 'region:namespace_cpu:sum{namespace="demo"}[30s]'):
