@@ -28,6 +28,13 @@ T = TypeVar("T")
 RULES = Path(__file__).parent.parent / "rules"
 
 
+class OwnRule(Rule):
+    """One of `rules/`."""
+
+    unread: str | None = None
+    """Why it is recorded, where no alert and no dashboard reads it."""
+
+
 class RuleGroup(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -49,13 +56,13 @@ class RuleGroup(BaseModel):
         }
 
 
-def cluster_rules() -> tuple[Rule, ...]:
+def cluster_rules() -> tuple[OwnRule, ...]:
     """All rules of `rules/`. Raises FleetError naming the file that is wrong."""
     return tuple(chain.from_iterable(rule_files().values()))
 
 
 @cache
-def rule_files() -> Mapping[str, tuple[Rule, ...]]:
+def rule_files() -> Mapping[str, tuple[OwnRule, ...]]:
     """The same by the name of their file."""
     return {file.stem: tuple(read_data(file, _RULES)) for file in sorted(RULES.glob("*.yaml"))}
 
@@ -72,7 +79,7 @@ def read_data(file: Path, shape: TypeAdapter[T]) -> T:
         raise FleetError(problems) from None
 
 
-_RULES = TypeAdapter(list[Rule])
+_RULES = TypeAdapter(list[OwnRule])
 
 
 def of_gateways(rules: Iterable[Rule]) -> tuple[Rule, ...]:

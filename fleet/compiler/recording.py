@@ -20,10 +20,10 @@ def rule_problems(rules: Sequence[Rule]) -> Iterator[Problem]:
     """Of those in `rules/`."""
     for record, count in Counter(rule.record for rule in rules).items():
         if count > 1:
-            yield Problem(f"rules.{record}", f"is recorded by {count} rules")
+            yield Problem(f"rules/{record}", f"is recorded by {count} rules")
     for rule in rules:
         for field, message, right in _mistakes(rule):
-            yield Problem(f"rules.{rule.record}.{field}", message, yaml_at((), right))
+            yield Problem(f"rules/{rule.record}.{field}", message, yaml_at((), right))
 
 
 def added_rule_problems(page: Page, rules: Sequence[Rule]) -> Iterator[Problem]:

@@ -62,8 +62,6 @@ class Rule(Recorded):
     edge: str | None = Field(default=None, examples=["max by (cluster, region) (prometheus_agent_active_series)"])
     """Of `prometheus`: what the global cluster records of an edge in the place of `expr`."""
     region: InRegion
-    unread: str | None = Field(default=None, min_length=1, examples=["for queries by hand"])
-    """Why it is recorded, where no alert and no dashboard reads it."""
     at_the_top: AtTheTop | None = Field(default=None, alias="global", examples=[{"by": []}])
     """Without it, the global cluster has what regions and leaves send, under their names."""
 

@@ -31,7 +31,7 @@ class FleetPage:
         for name, stack in self.stacks.items():
             if problem.path == f"clusters.{name}" or problem.path.startswith(f"clusters.{name}."):
                 return stack
-        # Rules, for one, are on nobody's page.
+        # The program's own rules, for one, are on nobody's page.
         return self.parent if problem.path.split(".")[0] in _KEYS else self.stack
 
 

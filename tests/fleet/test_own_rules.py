@@ -91,6 +91,7 @@ MISTAKES: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "a name of another level": ("regional", {**FULLEST, "record": "global:x:max"}, "record", "is not what this tier"),
     "no owner": ("leaf", {key: CARTS[key] for key in CARTS if key != "owner"}, "owner", "is missing"),
     "a key that is none": ("leaf", {**CARTS, "reigon": {}}, "reigon", "unknown key; did you mean region?"),
+    "a key that has no effect here": ("leaf", {**CARTS, "unread": "by hand"}, "unread", "unknown key"),
     "no PromQL": ("leaf", {**CARTS, "expr": "sum by ("}, "expr", "does not parse: "),
     "no cluster": ("leaf", {**CARTS, "expr": "sum by (namespace) (carts)"}, "expr", "drops the label cluster"),
     "labels of somebody's choice": ("leaf", {**CARTS, "expr": "carts"}, "expr", "aggregates by no labels of its own"),

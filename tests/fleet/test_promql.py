@@ -4,7 +4,7 @@ import pytest
 from fleet.compiler import compile_page
 from fleet.errors import FleetError
 from fleet.page import InRegion, Rule, read_page
-from fleet.promql import Selector, result_labels
+from fleet.promql import Selector, result_labels, values_named
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,22 @@ def test_the_labels_of_a_result_are_read_off_its_expression(expr: str, labels: s
     assert result_labels(promql_parser.parse(expr)) == expected
 
 
+@pytest.mark.parametrize(
+    ("expr", "count"),
+    [
+        ('rate(x_bucket{le="1"}[5m])', 1),
+        ('sum by (le) (rate(x_bucket{le=~"0.1|1([.]0)?|[+]Inf"}[5m]))', 3),
+        ('x{le=~"1|2"} or y{le=~"1|2|3"}', 3),
+        ('x{le=~"1|2"} or y', None),
+        ('x{le=~"1.*"}', None),
+        ('x{le!="1"}', None),
+        ("vector(1)", None),
+    ],
+)
+def test_values_are_counted_where_every_selector_names_them(expr: str, count: int | None) -> None:
+    assert values_named(promql_parser.parse(expr), "le") == count
+
+
 def rule(expr: str, *by: str) -> Rule:
     region = InRegion(aggregate="sum", by=by)
     about = {"unit": "things", "reason": "to be counted", "owner": "platform"}
@@ -49,18 +65,18 @@ def rule(expr: str, *by: str) -> Rule:
     [
         (
             [rule("sum by (namespace) (x)")],
-            "rules.cluster:thing:sum.expr: drops the label cluster, without which clusters cannot be told apart",
+            "rules/cluster:thing:sum.expr: drops the label cluster, without which clusters cannot be told apart",
         ),
         (
             [rule("sum without (pod) (x)")],
-            "rules.cluster:thing:sum.expr: aggregates by no labels of its own choice, so nobody can say how many",
+            "rules/cluster:thing:sum.expr: aggregates by no labels of its own choice, so nobody can say how many",
         ),
         (
             [rule("sum by (cluster) (x)", "namespace")],
-            "rules.cluster:thing:sum.region.by: keeps the label namespace for the region, which the rule itself drops",
+            "rules/cluster:thing:sum.region.by: keeps the label namespace for the region, which the rule itself drops",
         ),
-        ([rule("sum by (cluster (x)")], "rules.cluster:thing:sum.expr: does not parse: "),
-        ([rule("sum by (cluster) (x)")] * 2, "rules.cluster:thing:sum: is recorded by 2 rules"),
+        ([rule("sum by (cluster (x)")], "rules/cluster:thing:sum.expr: does not parse: "),
+        ([rule("sum by (cluster) (x)")] * 2, "rules/cluster:thing:sum: is recorded by 2 rules"),
     ],
 )
 def test_a_rule_that_could_not_do_its_work_is_refused(rules: list[Rule], message: str) -> None:

@@ -18,7 +18,7 @@ from fleet.names import Tier
 from fleet.page import Expected, Rule, read_stack
 from fleet.plan import Plan
 from fleet.promql import result_labels
-from fleet.rules import coverage_names, coverage_rules, global_rules, own_rules, region_rules, rule_files
+from fleet.rules import OwnRule, coverage_names, coverage_rules, global_rules, own_rules, region_rules, rule_files
 from tests.places import Place
 
 ROOT = Path(__file__).parents[2]
@@ -56,12 +56,12 @@ _HEAD = """\
 |---|---|---|---|---|---|---|---|"""
 
 
-def _file(plan: Plan, name: str, rules: Iterable[Rule]) -> str:
+def _file(plan: Plan, name: str, rules: Iterable[OwnRule]) -> str:
     rows = "\n".join(_row(plan, rule) for rule in rules)
     return f"### [{name}](../rules/{name}.yaml)\n\n{_HEAD}\n{rows}"
 
 
-def _row(plan: Plan, rule: Rule) -> str:
+def _row(plan: Plan, rule: OwnRule) -> str:
     labels = result_labels(promql_parser.parse(rule.expr)) or frozenset()
     cells = (
         f"`{rule.record}`",

@@ -4,10 +4,10 @@ import pytest
 from catalogue import PLACE, names_of, readers, table
 
 from fleet.compiler import compile_page
-from fleet.page import Rule, read_page
+from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.promql import Selector
-from fleet.rules import cluster_rules, rule_groups
+from fleet.rules import OwnRule, cluster_rules, rule_groups
 
 
 def test_the_catalogue_says_what_is_recorded(dev: Plan) -> None:
@@ -15,7 +15,7 @@ def test_the_catalogue_says_what_is_recorded(dev: Plan) -> None:
 
 
 @pytest.mark.parametrize("rule", cluster_rules(), ids=lambda rule: rule.record)
-def test_a_rule_that_no_alert_and_no_dashboard_reads_says_why_it_is_there(rule: Rule, dev: Plan) -> None:
+def test_a_rule_that_no_alert_and_no_dashboard_reads_says_why_it_is_there(rule: OwnRule, dev: Plan) -> None:
     found = [*readers(dev, names_of(rule))]
     assert (rule.unread is None) == bool(found), f"unread is for rules without a reader; this one has {found}"
 
