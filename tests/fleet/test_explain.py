@@ -70,3 +70,12 @@ def test_a_name_that_nobody_knows_is_refused(dev: Plan, name: str, message: str)
     with pytest.raises(FleetError) as refused:
         explain(dev, cluster_rules(), name)
     assert message in str(refused.value)
+
+
+def test_a_heartbeat_is_followed_from_leaves_and_edges_to_who_counts_it(dev: Plan) -> None:
+    told = explain(dev, cluster_rules(), "prometheus_agent_active_series").splitlines()
+    assert "  scraped    by shop-1" in told
+    assert "  travels    shop-1 → hub by remote write" in told
+    counted = "region:clusters_reporting:count, global:clusters_reporting:count"
+    assert all(name in told[-1] for name in ("global:heartbeat:timestamp", *counted.split(", ")))
+    assert "  recorded   by eu-1, eu-2, hub as vector(time())" in told

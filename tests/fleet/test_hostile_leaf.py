@@ -37,6 +37,7 @@ _SETTINGS = {
         "federation": {"floor": "1s", "regional": "1s", "global": "1s", "timeout": "1s"},
     },
     "alerting": {"after": "1500ms"},
+    "expect": {"services": 2},
     "tiers": {"leaf": {"budget": 1000}, "regional": {"budget": 1750}},
 }
 _HUB = {"hub": {"tier": "global", "context": "hub"}}

@@ -188,7 +188,7 @@ RICH: Page = {
             "tier": "global",
             "context": "hub",
             "gateway": {"port": 81},
-            "discover": {"team-a": {"namespace": "a", "port": "gateway", "budget": 900, "expect": {"nodes": 1}}},
+            "discover": {"team-a": {"namespace": "a", "port": "gateway", "budget": 3900, "expect": {"nodes": 1}}},
         },
         "eu": {"tier": "regional", "region": "eu", "kubeconfigSecret": "eu", "parent": "hub", "gateway": {"port": 82}},
         "eu-1": {"tier": "leaf", "region": "eu", "context": "1", "up": "both", "parent": ["eu"], "labels": {"a": "b"}},
