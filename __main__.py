@@ -67,7 +67,13 @@ receivers = {name: [written[edge.id] for edge in plan.written_by(name)] for name
 leaves = {
     each.name: LeafCluster(
         each.name,
-        {"cluster": each, "gateway": gateways.get(each.name), "receivers": receivers[each.name], "waves": waves},
+        {
+            "cluster": each,
+            "gateway": gateways.get(each.name),
+            "receivers": receivers[each.name],
+            "alerts": alert_groups(plan, each),
+            "waves": waves,
+        },
         inside[each.name],
     )
     for each in plan.tier(Tier.LEAF)
@@ -80,6 +86,7 @@ regions = {
             "cluster": each,
             "gateway": gateways[each.name],
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
+            "alerts": alert_groups(plan, each),
             "waves": waves,
         },
         inside[each.name],

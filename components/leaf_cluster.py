@@ -4,10 +4,11 @@ from typing import TypedDict
 import pulumi
 
 from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
-from components.objects import recording_rules
+from components.objects import alerting_rules, recording_rules
 from components.release import kube_prometheus_stack
 from components.remote_write import as_receivers, remote_write_credentials
 from components.waves import Waves
+from fleet.alerts import AlertGroup
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
@@ -19,6 +20,8 @@ class LeafClusterArgs(TypedDict):
     """The way in for the leaf's parents; None where it goes up by remote write alone."""
     receivers: Sequence[RemoteWriteReceiver]
     """Where it writes its aggregates to."""
+    alerts: Sequence[AlertGroup]
+    """What its Prometheus notices of itself."""
     waves: Waves
     """When the release may be touched."""
 
@@ -40,4 +43,5 @@ class LeafCluster(pulumi.ComponentResource):
         release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.federation_targets = gateway.federation_targets if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)
+        alerting_rules(cluster, args["alerts"], self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

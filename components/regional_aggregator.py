@@ -5,9 +5,10 @@ import pulumi
 
 from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway
-from components.objects import recording_rules
+from components.objects import alerting_rules, recording_rules
 from components.release import kube_prometheus_stack
 from components.waves import Waves
+from fleet.alerts import AlertGroup
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
 
@@ -19,6 +20,8 @@ class RegionalAggregatorArgs(TypedDict):
     """The way in for the global tier."""
     children: Sequence[FederationTarget]
     """The region's leaves."""
+    alerts: Sequence[AlertGroup]
+    """What its Prometheus notices of itself and of those below."""
     waves: Waves
     """When the release may be touched."""
 
@@ -38,4 +41,5 @@ class RegionalAggregator(pulumi.ComponentResource):
         release = kube_prometheus_stack(cluster, values, self, [gateway.secret, passwords], args["waves"])
         self.federation_targets = gateway.federation_targets
         self.recording_rules = recording_rules(cluster, self, release)
+        alerting_rules(cluster, args["alerts"], self, release)
         self.register_outputs({"recording_rules": self.recording_rules})

@@ -1,23 +1,29 @@
-"""Alerts: data under `rules/alerts/`, filled in from the plan. The global cluster's Prometheus evaluates them.
+"""Alerts: data under `rules/alerts/`, filled in from the plan for each Prometheus that evaluates them.
 
 An alert of `each: fleet` is one rule, whose series carry the labels that tell clusters apart; of any other kind there
-is one rule for each federated child, cluster or maintenance of the plan.
+is one rule for each thing of that kind which the evaluating cluster knows.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from string import Template
 from typing import Literal
 
+import promql_parser
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fleet.duration import format_duration
-from fleet.names import Tier
+from fleet.names import ALERTMANAGER, OPERATOR, PROMETHEUS, Tier
+from fleet.outputs import SEND_DELAY, fresh_within
 from fleet.page import Alerting, Authority
 from fleet.plan import NEARLY, ClusterPlan, Plan
+from fleet.promql import metric_names
 from fleet.rules import RULES, read_data
+from fleet.values import is_on, merge
 
 RUNBOOKS = "docs/runbooks"
 
@@ -26,11 +32,15 @@ class Alert(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     alert: str = Field(pattern=r"^([A-Z][a-z]+)+$")
-    each: Literal["fleet", "federation", "cluster", "maintenance"]
+    at: tuple[Tier, ...] = (Tier.GLOBAL,)
+    """Whose Prometheus evaluates it. An edge's cannot: the global one does, over what the edge sends."""
+    each: Literal[
+        "fleet", "federation", "cluster", "maintenance", "self", "monitor", "gateway", "sender", "receiver", "write"
+    ]
     expr: str
     """PromQL; `$name` stands for what `_subjects` knows of that kind."""
-    waits: bool
-    """Whether it has to last for the page's `alerting.after` first."""
+    waits: int = Field(ge=0)
+    """How many times the page's `alerting.after` it has to last first."""
     severity: Literal["critical", "warning", "none"]
     """`none` calls nobody."""
     summary: str
@@ -72,10 +82,10 @@ _ALERTS = TypeAdapter(list[Alert])
 
 
 def alert_groups(plan: Plan, cluster: ClusterPlan) -> tuple[AlertGroup, ...]:
-    """Of the cluster that has the Alertmanager, one for each file; none for the others, who could tell nobody."""
-    alerting = cluster.alerting
-    if alerting is None:
+    """What the cluster's Prometheus evaluates, one group for each file; none for an edge, whose agent cannot."""
+    if cluster.tier is Tier.EDGE:
         return ()
+    alerting = _alerting(plan)
     groups = (
         AlertGroup(
             f"alerts-{concern}",
@@ -87,6 +97,20 @@ def alert_groups(plan: Plan, cluster: ClusterPlan) -> tuple[AlertGroup, ...]:
     return tuple(group for group in groups if group.rules)
 
 
+@cache
+def sent_by_edges() -> frozenset[str]:
+    """Names of the metrics that alerts about an edge read: what it must send for them."""
+    about_edges = (each.expr for of_concern in alerts().values() for each in of_concern if Tier.EDGE in each.at)
+    # Whatever the plan fills in, the names are the same.
+    plain = (Template(re.sub(r"\{.*?\}", "", expr)).substitute(defaultdict(lambda: "0")) for expr in about_edges)
+    return frozenset(name for expr in plain for name in metric_names(promql_parser.parse(expr)))
+
+
+def _alerting(plan: Plan) -> Alerting:
+    """Of the fleet: whoever evaluates an alert, people are called in one way."""
+    return next(each.alerting for each in plan.everywhere.values() if each.alerting is not None)
+
+
 _AT_MOST = timedelta(minutes=1)
 """Between two evaluations of an alert: recording rules may be as slow as the page likes, and an alarm may not."""
 
@@ -95,7 +119,7 @@ def _rule(alert: Alert, subject: _Subject, alerting: Alerting) -> Mapping[str, o
     return {
         "alert": alert.alert,
         "expr": Template(alert.expr).substitute(subject.known),
-        **({"for": format_duration(alerting.after)} if alert.waits else {}),
+        **({"for": format_duration(alert.waits * alerting.after)} if alert.waits else {}),
         "labels": {"severity": alert.severity, **subject.labels},
         "annotations": {
             # `$labels` and `$value` are Prometheus's own.
@@ -107,25 +131,130 @@ def _rule(alert: Alert, subject: _Subject, alerting: Alerting) -> Mapping[str, o
 
 
 def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subject]:
+    # Beside its own metrics a Prometheus may have those of agents.
+    tiers = {cluster.tier, Tier.EDGE} if cluster.tier is Tier.GLOBAL else {cluster.tier}
+    of_tiers = tiers.intersection(alert.at)
+    speakers = [cluster] if cluster.tier in of_tiers else []
+    if Tier.EDGE in of_tiers:
+        speakers += [each for each in plan.everywhere.values() if each.tier is Tier.EDGE]
     match alert.each:
-        case "fleet":
-            yield _Subject({}, {"clusters": "|".join(_speakers(plan)), "whose": _WHOSE, **_too_late(plan.authority)})
+        case _ if not speakers:
+            return
+        case "self" | "monitor" | "gateway" | "sender" | "receiver":
+            yield from _of_themselves(plan, cluster, speakers, alert.each)
         case "federation":
-            for edge in (*plan.federated_by(cluster.name), *cluster.discovered):
-                known = {"target": edge.target, "child": edge.child, "budget": str(edge.budget), "nearly": str(NEARLY)}
-                yield _Subject(edge.labels, known)
+            yield from _federated(plan, cluster)
+        case "write":
+            yield from _written(plan, cluster)
         case "cluster":
-            for each in plan.everywhere.values():
-                if each.tier in {Tier.LEAF, Tier.EDGE}:
-                    yield _Subject(_labels(each), {"cluster": each.name, "series": _series(plan, each)})
+            yield from _speaking(plan)
         case "maintenance":
-            for each in plan.everywhere.values():
-                if (maintenance := each.maintenance) is not None:
-                    subject = f"region {each.region}" if each.tier is Tier.REGIONAL else each.name
-                    # Prometheus would take braces for a template of its own.
-                    reason = maintenance.reason.replace("{{", '{{ "{{" }}')
-                    known = {"until": f"{maintenance.until.timestamp():.0f}", "reason": reason, "subject": subject}
-                    yield _Subject(_labels(each), known)
+            yield from _maintained(plan)
+        case "fleet":
+            known = {"self": cluster.name, "whose": _WHOSE, **_below(plan, cluster), **_too_late(plan.authority)}
+            yield _Subject({}, known)
+
+
+def _of_themselves(plan: Plan, cluster: ClusterPlan, speakers: Sequence[ClusterPlan], kind: str) -> Iterator[_Subject]:
+    """What `speakers` say of themselves to the Prometheus of `cluster`; they are more than it alone where it has edges.
+
+    A cluster's own series have no label `cluster` there, an edge's have: one rule does for all, and tells them apart.
+    """
+    has = {
+        "self": True,
+        "monitor": True,
+        "gateway": cluster.gateway is not None,
+        "sender": any(plan.written_by(each.name) or each.destinations for each in speakers),
+        "receiver": cluster.receives_writes,
+    }
+    if not has[kind]:
+        return
+    edges = [each.name for each in speakers if each.tier is Tier.EDGE]
+    of_edges = f"{{{{ if $labels.cluster }}}}{{{{ $labels.cluster }}}}{{{{ else }}}}{cluster.name}{{{{ end }}}}"
+    namespaces = "|".join(dict.fromkeys(each.namespace for each in speakers))
+    whose = f'namespace=~"{namespaces}",cluster=~"{"|".join(("", *edges))}"'
+    own = whose if edges else f'namespace="{cluster.namespace}",cluster=""'
+    known = {
+        "self": of_edges if edges else cluster.name,
+        "own": own,
+        "prometheus": f'job="{PROMETHEUS}",{own}',
+        "operator": f'job="{OPERATOR}",{own}',
+        "alertmanager": f'job="{ALERTMANAGER}",{own}',
+        "late": f"{max(fresh_within(SEND_DELAY, each) for each in speakers):g}",
+    }
+    for job in _monitors(cluster) if kind == "monitor" else [None]:
+        labels, target = ({"job": job}, {"job": job, "target": f'job="{job}",{own}'}) if job is not None else ({}, {})
+        yield _Subject({**_labels(cluster), **labels}, {**known, **target})
+
+
+def _monitors(cluster: ClusterPlan) -> Iterator[str]:
+    """Jobs of what watches the cluster; the page may say that an operator is there already, which is another's."""
+    values: dict[str, object] = {"prometheusOperator": {"enabled": True}}
+    for overlay in cluster.overlays:
+        values = merge(values, overlay)
+    yield PROMETHEUS
+    if is_on(values, "prometheusOperator"):
+        yield OPERATOR
+    if cluster.alerting is not None:
+        yield ALERTMANAGER
+
+
+def _federated(plan: Plan, cluster: ClusterPlan) -> Iterator[_Subject]:
+    for edge in (*plan.federated_by(cluster.name), *cluster.discovered):
+        known = {
+            "self": cluster.name,
+            "target": edge.target,
+            "child": edge.child,
+            "budget": str(edge.budget),
+            "nearly": str(NEARLY),
+            "timeout": f"{edge.timeout.total_seconds():g}",
+        }
+        yield _Subject(edge.labels, known)
+
+
+def _written(plan: Plan, cluster: ClusterPlan) -> Iterator[_Subject]:
+    for edge in plan.remote_write:
+        if edge.receiver == cluster.name:
+            window = timedelta(seconds=fresh_within(SEND_DELAY, plan.cluster(edge.sender)))
+            known = {"sender": edge.sender, "series": "|".join(edge.keep), "window": format_duration(window)}
+            yield _Subject(edge.labels, known)
+
+
+def _speaking(plan: Plan) -> Iterator[_Subject]:
+    for each in plan.everywhere.values():
+        if each.tier in {Tier.LEAF, Tier.EDGE}:
+            yield _Subject(_labels(each), {"cluster": each.name, "series": _series(plan, each)})
+
+
+def _maintained(plan: Plan) -> Iterator[_Subject]:
+    for each in plan.everywhere.values():
+        if (maintenance := each.maintenance) is not None:
+            subject = f"region {each.region}" if each.tier is Tier.REGIONAL else each.name
+            # Prometheus would take braces for a template of its own.
+            reason = maintenance.reason.replace("{{", '{{ "{{" }}')
+            known = {"until": f"{maintenance.until.timestamp():.0f}", "reason": reason, "subject": subject}
+            yield _Subject(_labels(each), known)
+
+
+def _below(plan: Plan, cluster: ClusterPlan) -> Mapping[str, str]:
+    """Whom the cluster hears of, under which name it has their heartbeats, and how many seconds these may be old."""
+    is_top = cluster.tier is Tier.GLOBAL
+    children = (*plan.federated_by(cluster.name), *cluster.discovered)
+    speakers = tuple(_speakers(plan)) if is_top else tuple(name for edge in children for name in edge.clusters)
+    regions = {each.region for each in plan.everywhere.values()} if is_top else {cluster.region}
+    # A region is no slower than the global cluster: from its leaves it is at most as far again.
+    ways = [
+        fresh_within(edge.interval, plan.cluster(edge.child) if edge not in cluster.discovered else cluster)
+        * (1 if edge.asserts_cluster else 2)
+        for edge in children
+    ]
+    ways += [fresh_within(SEND_DELAY, plan.cluster(edge.sender)) for edge in plan.remote_write if is_top]
+    return {
+        "clusters": "|".join(speakers),
+        "regions": "|".join(sorted(each for each in regions if each is not None)),
+        "heartbeat": "global:heartbeat:timestamp" if is_top else "cluster:heartbeat:timestamp",
+        "late": f"{max(ways, default=0):g}",
+    }
 
 
 _WHOSE = (
@@ -152,9 +281,9 @@ def _speakers(plan: Plan) -> Iterator[str]:
 
 
 def _labels(cluster: ClusterPlan) -> Mapping[str, str]:
-    """What alerts about it carry; a regional cluster speaks for its region, as its series do."""
+    """What alerts about it carry; a regional cluster speaks for its region, and the global one for all."""
     labels = {"region": cluster.region} if cluster.region is not None else {}
-    return labels if cluster.tier is Tier.REGIONAL else {"cluster": cluster.name, **labels}
+    return {"cluster": cluster.name, **labels} if cluster.tier in {Tier.LEAF, Tier.EDGE} else labels
 
 
 def _series(plan: Plan, cluster: ClusterPlan) -> str:

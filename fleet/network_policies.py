@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from fleet import manifests
 from fleet.manifests import Manifest
-from fleet.names import GATEWAY_PORT, PROMETHEUS, RELEASE
+from fleet.names import ALERTMANAGER, GATEWAY_PORT, OPERATOR, PROMETHEUS, RELEASE
 from fleet.page import NetworkPolicies
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values, is_on
@@ -20,8 +20,8 @@ Peer = Mapping[str, object]
 
 # Pods as the chart and the operator label them; those of Jobs, which it may leave bare, as Kubernetes itself does.
 _PROMETHEUS = {"matchLabels": {"operator.prometheus.io/name": PROMETHEUS}}
-_ALERTMANAGER = {"matchLabels": {"alertmanager": f"{RELEASE}-alertmanager"}}
-_OPERATOR = {"matchLabels": {"app": f"{RELEASE}-operator"}}
+_ALERTMANAGER = {"matchLabels": {"alertmanager": ALERTMANAGER}}
+_OPERATOR = {"matchLabels": {"app": OPERATOR}}
 _KUBE_STATE_METRICS = {
     "matchLabels": {"app.kubernetes.io/name": "kube-state-metrics", "app.kubernetes.io/instance": RELEASE}
 }

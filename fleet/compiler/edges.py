@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from fleet.alerts import sent_by_edges
 from fleet.compiler.budgets import Estimate
 from fleet.compiler.clusters import settings
 from fleet.compiler.gateways import gateway_plan
@@ -63,8 +64,8 @@ def timeout(page: Page, parent: str) -> timedelta:
 def remote_write(
     page: Page, topology: Topology, rules: Sequence[Rule], stacks: Mapping[str, str]
 ) -> Iterator[RemoteWriteEdge]:
-    """Edges send what the rules read, leaves what their rules made of it."""
-    raw = tuple(sorted({*source_metrics(rules), *page.keep}))
+    """Edges send what rules and alerts read of them, leaves what their rules made of it."""
+    raw = tuple(sorted({*source_metrics(rules), *sent_by_edges(), *page.keep}))
     for name in topology.writers:
         cluster = page.clusters[name]
         has_gateway = name in topology.called

@@ -22,6 +22,7 @@ _DATA = Path(__file__).parent.parent / "data"
 _SPEC = "prometheus.prometheusSpec"
 _ALERTMANAGER = "alertmanager.alertmanagerSpec"
 _MUTED = "alerts tell strangers what runs where, and whoever can post them can mute others"
+_UNWATCHED = "alerts about the monitoring itself read what it says of itself"
 _PUBLISHED = "it publishes 9090, which asks for no password; the gateway is the way in"
 _DECIDED = {
     "alertmanager.enabled": "it runs beside the global Prometheus, where all alerts are",
@@ -35,6 +36,10 @@ _DECIDED = {
     "alertmanager.service.type": _MUTED,
     "alertmanager.service.externalIPs": _MUTED,
     "alertmanager.servicePerReplica.enabled": _MUTED,
+    **dict.fromkeys(
+        (f"{part}.serviceMonitor.selfMonitor" for part in ("alertmanager", "prometheus", "prometheusOperator")),
+        _UNWATCHED,
+    ),
     "fullnameOverride": "every object of the fleet is found by it",
     "nameOverride": "every object of the fleet is found by it",
     "namespaceOverride": "the page's namespace decides it",

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from fleet.adopt import import_file
+from fleet.alerts import alert_groups
 from fleet.keys import generated_hash
 from fleet.names import HELD_KEYS
 from fleet.pem import load
@@ -324,11 +325,12 @@ def test_until_when_callers_certificates_last_is_among_every_gateways_facts(
         assert "private key of shop-1-writes-hub" not in config
 
 
-def test_alerts_are_objects_of_the_global_cluster_alone(program: Recorder) -> None:
+def test_alerts_are_objects_of_every_cluster_that_evaluates_them(program: Recorder, dev: Plan) -> None:
     alerts = {name for name in program.resources if "-alerts-" in name}
-    assert alerts == {f"hub-alerts-{concern}" for concern in ("clusters", "federation", "gateways", "watchdog")}
-    enabled = {name: args.inputs["values"]["alertmanager"]["enabled"] for name, args in program.releases().items()}
-    assert [name for name, is_enabled in enabled.items() if is_enabled] == ["hub-release"]
+    assert alerts == {
+        f"{name}-{group.name}" for name, cluster in dev.clusters.items() for group in alert_groups(dev, cluster)
+    }
+    assert {name.partition("-alerts-")[0] for name in alerts} == {"eu-1", "eu-2", "eu", "hub"}
 
 
 def test_kubeconfigs_reach_their_provider(program: Recorder) -> None:
@@ -359,3 +361,8 @@ def test_what_is_imported_is_what_the_program_registers(program: Recorder, dev: 
     assert len(imported) == 3 * len(dev.clusters)
     registered = {urn.split("::", 2)[2].removeprefix("pulumi:pulumi:Stack$") for urn in program.urns}
     assert imported - registered == set()
+
+
+def test_alertmanager_runs_beside_the_global_prometheus_alone(program: Recorder) -> None:
+    enabled = {name: args.inputs["values"]["alertmanager"]["enabled"] for name, args in program.releases().items()}
+    assert [name for name, is_enabled in enabled.items() if is_enabled] == ["hub-release"]

@@ -202,7 +202,7 @@ def _at(*seconds: int) -> Answer:
 
 Tier = Literal["leaf", "region"]
 
-DOWN, FULL, FOREIGN = "FederationTargetDown", "FederationSampleLimit", "FederationForeignSeries"
+DOWN, FULL, FOREIGN = "FederationTargetDown", "FederationSampleLimit", "FederationLabelConflict"
 CHURN = "FederationChurn"
 """Looks back an hour: once it fires, it goes on."""
 

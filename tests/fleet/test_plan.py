@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from fleet.alerts import sent_by_edges
 from fleet.compiler import compile_page
 from fleet.errors import FleetError
 from fleet.page import read_page
@@ -115,9 +116,9 @@ def test_a_clusters_settings_go_before_its_tiers_and_those_before_the_defaults()
     assert clusters["eu-2"].storage == clusters["eu-1"].storage
 
 
-def test_an_edge_keeps_what_the_rules_read_and_what_the_page_adds() -> None:
+def test_an_edge_keeps_what_rules_and_alerts_read_and_what_the_page_adds() -> None:
     (edge,) = plan({"keep": ["sales_total"]}, hub=HUB, shop={"tier": "edge"}).remote_write
-    assert edge.keep == tuple(sorted({*source_metrics(cluster_rules()), "sales_total"}))
+    assert edge.keep == tuple(sorted({*source_metrics(cluster_rules()), *sent_by_edges(), "sales_total"}))
 
 
 def test_an_edge_sends_nothing_of_a_gateway_that_it_does_not_have() -> None:

@@ -3,17 +3,22 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import promql_parser
 import pytest
 import yaml
 
-from fleet.alerts import RUNBOOKS, alert_groups, alerts
+from fleet.alerts import RUNBOOKS, alert_groups, alerts, sent_by_edges
 from fleet.compiler import compile_page
+from fleet.names import Tier
 from fleet.page import read_page
 from fleet.plan import Plan
+from fleet.promql import metric_names
 
 ROOT = Path(__file__).parents[2]
-CASES = sorted((Path(__file__).parent / "alerts").glob("*.test.yaml"))
+HERE = Path(__file__).parent / "alerts"
+CASES = sorted(HERE.rglob("*.test.yaml"))
 
 
 @pytest.fixture
@@ -23,7 +28,12 @@ def plan() -> Plan:
     clusters = {
         "hub": {"tier": "global"},
         "eu": {"tier": "regional", "region": "eu"},
-        "eu-1": {"tier": "leaf", "region": "eu", "maintenance": {"until": until, "reason": "a new {{ kernel }}"}},
+        "eu-1": {
+            "tier": "leaf",
+            "region": "eu",
+            "up": "both",
+            "maintenance": {"until": until, "reason": "a new {{ kernel }}"},
+        },
         "us": {
             "tier": "regional",
             "region": "us",
@@ -38,11 +48,21 @@ def plan() -> Plan:
     return compile_page(read_page({"clusters": located}, {}))
 
 
+def rules(plan: Plan, cluster: str) -> list[Any]:
+    return [rule for group in alert_groups(plan, plan.clusters[cluster]) for rule in group.rules]
+
+
+TIERS = {"hub": ".", "eu": "regional", "eu-1": "leaf"}
+"""A cluster of each tier that evaluates alerts, and the folder of its tests."""
+
+
 @pytest.fixture
 def rendered(plan: Plan, tmp_path: Path) -> Path:
-    for group in alert_groups(plan, plan.clusters["hub"]):
-        concern = group.name.removeprefix("alerts-")
-        (tmp_path / f"{concern}.rules.yaml").write_text(yaml.safe_dump({"groups": [group.spec()]}))
+    for name, tier in TIERS.items():
+        (tmp_path / tier).mkdir(exist_ok=True)
+        for group in alert_groups(plan, plan.clusters[name]):
+            concern = group.name.removeprefix("alerts-")
+            (tmp_path / tier / f"{concern}.rules.yaml").write_text(yaml.safe_dump({"groups": [group.spec()]}))
     return tmp_path
 
 
@@ -51,16 +71,21 @@ def promtool(folder: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.split(".")[0])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.relative_to(HERE)).removesuffix(".test.yaml"))
 def test_alerts_fire_when_they_say_and_only_then(case: Path, rendered: Path) -> None:
-    (rendered / case.name).write_text(case.read_text())
-    promtool(rendered, "test", "rules", case.name)
+    folder = rendered / case.parent.relative_to(HERE)
+    (folder / case.name).write_text(case.read_text())
+    promtool(folder, "test", "rules", case.name)
 
 
 def test_rendered_alerts_pass_promtools_lint(rendered: Path) -> None:
-    files = [path.name for path in sorted(rendered.glob("*.rules.yaml"))]
-    assert [name.split(".")[0] for name in files] == list(alerts())
-    promtool(rendered, "check", "rules", "--lint=all", "--lint-fatal", *files)
+    for tier in TIERS.values():
+        files = [path.name for path in sorted((rendered / tier).glob("*.rules.yaml"))]
+        promtool(rendered / tier, "check", "rules", "--lint=all", "--lint-fatal", *files)
+
+
+def test_the_tests_lie_as_the_alerts_do() -> None:
+    assert {case.name.removesuffix(".test.yaml") for case in CASES} == set(alerts())
 
 
 @pytest.mark.parametrize("name", [each.alert for of_concern in alerts().values() for each in of_concern])
@@ -90,16 +115,14 @@ def test_every_runbook_belongs_to_an_alert() -> None:
 
 
 def test_no_placeholder_is_left_in_what_people_read(plan: Plan) -> None:
-    for group in alert_groups(plan, plan.clusters["hub"]):
-        for rule in group.rules:
+    for name in plan.clusters:
+        for rule in rules(plan, name):
             for text in rule["annotations"].values():
                 assert "$" not in re.sub(r"\{\{.*?\}\}", "", text), text
 
 
 def test_every_alert_of_one_cluster_says_which_in_its_labels(plan: Plan) -> None:
-    rules = [rule for group in alert_groups(plan, plan.clusters["hub"]) for rule in group.rules]
-    labels = {name: [rule["labels"] for rule in rules if rule["alert"] == name] for name in ("ClusterSilent",)}
-    assert labels["ClusterSilent"] == [
+    assert [rule["labels"] for rule in rules(plan, "hub") if rule["alert"] == "ClusterSilent"] == [
         {"severity": "critical", "cluster": "eu-1", "region": "eu"},
         {"severity": "critical", "cluster": "us-1", "region": "us"},
         {"severity": "critical", "cluster": "lone"},
@@ -107,8 +130,46 @@ def test_every_alert_of_one_cluster_says_which_in_its_labels(plan: Plan) -> None
     ]
 
 
-def test_alerts_are_evaluated_where_they_can_be_sent_from(plan: Plan) -> None:
-    assert {name for name, cluster in plan.clusters.items() if alert_groups(plan, cluster)} == {"hub"}
+def test_alerts_are_evaluated_by_every_prometheus_that_can(plan: Plan) -> None:
+    evaluating = {name for name, cluster in plan.clusters.items() if alert_groups(plan, cluster)}
+    assert evaluating == {name for name, cluster in plan.clusters.items() if cluster.tier is not Tier.EDGE}
+
+
+def test_every_alert_of_a_lower_tier_says_whose_it_is(plan: Plan) -> None:
+    for name, expected in {"eu-1": {"cluster": "eu-1", "region": "eu"}, "eu": {"region": "eu"}}.items():
+        for rule in rules(plan, name):
+            if rule["alert"] in FROM_SERIES:
+                continue
+            assert expected.items() <= rule["labels"].items(), rule
+
+
+FROM_SERIES = {"FederationTargetDown", "FederationNoSamples", "FederationStale", "FederationLabelConflict"}
+"""Their series carry the labels of the child, which is another at every tier."""
+
+
+def test_the_watchdogs_of_a_fleet_are_told_apart(plan: Plan) -> None:
+    watchdogs = [rule["labels"] for name in plan.clusters for rule in rules(plan, name) if rule["alert"] == "Watchdog"]
+    assert len(watchdogs) == len(plan.clusters) - 1
+    assert all(watchdogs.count(each) == 1 for each in watchdogs)
+
+
+def test_an_edge_sends_what_alerts_about_it_read(plan: Plan) -> None:
+    (edge,) = [each for each in plan.remote_write if each.sender == "shop-1"]
+    assert sent_by_edges() <= set(edge.keep)
+    about_edges = [rule["expr"] for rule in rules(plan, "hub") if 'cluster=~"|shop-1"' in rule["expr"]]
+    read = {name for expr in about_edges for name in metric_names(promql_parser.parse(expr))}
+    assert read == sent_by_edges()
+
+
+def test_an_operator_that_is_anothers_is_nobodys_alert() -> None:
+    def jobs(values: dict[str, object]) -> list[str]:
+        clusters = {"hub": {"tier": "global", "context": "hub", "values": values}}
+        plan = compile_page(read_page({"clusters": clusters}, {}))
+        return [rule["labels"]["job"] for rule in rules(plan, "hub") if rule["alert"] == "MonitorDown"]
+
+    every = [f"kube-prometheus-stack-{each}" for each in ("prometheus", "operator", "alertmanager")]
+    assert jobs({}) == every
+    assert jobs({"prometheusOperator": {"enabled": False}}) == [every[0], every[2]]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +178,5 @@ def test_alerts_are_evaluated_where_they_can_be_sent_from(plan: Plan) -> None:
 def test_nobody_is_called_for_a_certificate_before_its_renewal_is_due(renew_before: str, days: list[str]) -> None:
     page = {"authority": {"renewBefore": renew_before}, "clusters": {"hub": {"tier": "global", "context": "hub"}}}
     plan = compile_page(read_page(page, {}))
-    rules = [rule for group in alert_groups(plan, plan.clusters["hub"]) for rule in group.rules]
-    limits = [rule["expr"].rpartition(" < ")[2] for rule in rules if rule["alert"] == "CertificateExpires"]
+    limits = [rule["expr"].rpartition(" < ")[2] for rule in rules(plan, "hub") if rule["alert"] == "CertificateExpires"]
     assert limits == days
