@@ -21,6 +21,8 @@ def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) ->
             yield f"{edge.child} → {edge.parent} is expected to use {share} % of its budget of {edge.budget} series"
     if page.clusters[top].gateway is not None and top not in topology.called:
         yield f"clusters.{top}.gateway has no effect: nobody writes to {top} or reads it"
+    if page.alerting.webhook is not None and page.alerting.dead_mans_switch is None:
+        yield f"alerts call somebody, and nobody hears of it when {top} is gone (alerting.deadMansSwitch)"
     yield from _by_cluster(page, topology)
     yield from _of_matches(page)
 

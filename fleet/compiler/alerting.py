@@ -1,4 +1,4 @@
-"""Alerts that would call people for nothing."""
+"""Alerts that would call people for nothing, and silence that would call nobody."""
 
 from collections.abc import Iterator
 
@@ -6,8 +6,19 @@ from fleet.duration import format_duration
 from fleet.errors import Problem, at
 from fleet.page import Page
 
+_PRODUCTION = {"production", "prod"}
+"""What clusters on whose alerts somebody relies call their environment."""
+
 
 def alerting_problems(page: Page) -> Iterator[Problem]:
+    in_production = [name for name, each in page.clusters.items() if (each.environment or "").lower() in _PRODUCTION]
+    if in_production and page.alerting.dead_mans_switch is None:
+        name = in_production[0]
+        message = (
+            f"is missing, and {name} has environment {page.clusters[name].environment}: were the global cluster gone"
+        )
+        right = {"secret": "dead-mans-switch"}
+        yield at(["alerting", "deadMansSwitch"], f"{message}, nobody would hear of it", right)
     interval = page.intervals.federation.global_
     if page.alerting.after <= interval:
         message = f"is not longer than intervals.federation.global of {format_duration(interval)}"

@@ -444,6 +444,7 @@ class Cluster(Settings):
     """Leaves go up through the aggregator of their region, or straight to the global tier without one."""
     datacenter: LabelValue | None = Field(default=None, examples=["fra"])
     environment: LabelValue | None = Field(default=None, examples=["production"])
+    """With `production` or `prod` on any cluster, the fleet needs `alerting.deadMansSwitch`."""
     labels: dict[LabelName, LabelValue] = {}
     """Further external labels of a leaf or an edge."""
     kubeconfig: Path | None = Field(default=None, examples=["kubeconfigs/eu-1.yaml"])

@@ -214,6 +214,11 @@ def test_a_fleet_that_loses_nothing_has_no_warning() -> None:
         ({"expect": {"namespaces": 35}}, {}, "eu-1 → eu is expected to use 84 % of its budget of 4000 series"),
         ({}, {"hub": {**HUB, "gateway": {"port": 80}}}, "clusters.hub.gateway has no effect"),
         (
+            {"alerting": {"webhook": {"secret": "hook"}}},
+            {},
+            "alerts call somebody, and nobody hears of it when hub is gone",
+        ),
+        (
             {"federate": [{"match": "kube_pod_info", "reason": "r", "series": 1}]},
             {},
             "federate.0 brings raw series, which lose their labels job and instance",

@@ -657,6 +657,16 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "alerting.after",
         "is not longer than intervals.federation.global of 2m: one scrape that fails would be an alert",
     ),
+    "production that nobody watches from outside": (
+        clusters(eu_1={"environment": "production"}),
+        "alerting.deadMansSwitch",
+        ("is missing, and eu-1 has environment production: were the global cluster gone, nobody would hear of it"),
+    ),
+    "self-monitoring switched off": (
+        {"values": {"prometheus": {"serviceMonitor": {"selfMonitor": False}}}},
+        "values.prometheus.serviceMonitor.selfMonitor",
+        "is not the page's to set: alerts about the monitoring itself read what it says of itself",
+    ),
     "a URL in place of its Secret": (
         {"alerting": {"webhook": "https://hooks.example.com/T0/B0"}},
         "alerting.webhook",
