@@ -3,9 +3,10 @@
 import contextlib
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -57,8 +58,10 @@ def eventually(ask: Callable[[], _T], what: str, seconds: float = 20) -> _T:
 
 
 @contextlib.contextmanager
-def parent(plan: Plan, jobs: Sequence[Job], folder: Path, *flags: str) -> Iterator[Parent]:
-    """`folder` exists; Prometheus writes everything into it."""
+def parent(
+    plan: Plan, jobs: Sequence[Job], folder: Path, *flags: str, further: Mapping[str, object] = MappingProxyType({})
+) -> Iterator[Parent]:
+    """`folder` exists; Prometheus writes everything into it. `further` is laid over its configuration."""
     hub = plan.clusters["hub"]
     (folder / "alerts.yaml").write_text(yaml.safe_dump({"groups": [each.spec() for each in alert_groups(plan, hub)]}))
     evaluation = format_duration(hub.rule_interval)
@@ -66,6 +69,7 @@ def parent(plan: Plan, jobs: Sequence[Job], folder: Path, *flags: str) -> Iterat
         "global": {"external_labels": dict(hub.external_labels), "evaluation_interval": evaluation},
         "rule_files": [str(folder / "alerts.yaml")],
         "scrape_configs": list(jobs),
+        **further,
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
     (port,) = free_ports(1)

@@ -22,6 +22,9 @@ PAGE = {
 }
 
 
+HEADERS = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
+
+
 def _varint(number: int) -> bytes:
     low, rest = number & 0x7F, number >> 7
     return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])
@@ -31,9 +34,9 @@ def _field(number: int, content: bytes) -> bytes:
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
-def written(labels: Mapping[str, str], seconds: float) -> bytes:
+def written(labels: Mapping[str, str], seconds: float, value: float = 1.0) -> bytes:
     """A request of remote write 1.0 with one sample; snappy lets it stand uncompressed, in pieces of 60 bytes."""
-    sample = b"\x09" + struct.pack("<d", 1.0) + b"\x10" + _varint(int(seconds * 1000))
+    sample = b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(int(seconds * 1000))
     named = [_field(1, _field(1, name.encode()) + _field(2, value.encode())) for name, value in sorted(labels.items())]
     request = _field(1, b"".join(named) + _field(2, sample))
     pieces = [request[start : start + 60] for start in range(0, len(request), 60)]
@@ -52,13 +55,12 @@ def test_an_unknown_cluster_is_alerted_whatever_its_timestamps_and_a_known_one_i
     now = time.time()
     unknown = {"moon-now": now, "moon-behind": now - 55 * 60, "moon-ahead": now + 9 * 60}
     known = dict.fromkeys(("eu-1", "shop-1", "team-a"), now)
-    headers = {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf"}
     for cluster, moment in {**known, **unknown}.items():
         labels = {"__name__": "http_requests_total", "cluster": cluster, "job": "shop"}
-        answer = receiver.client.post("/api/v1/write", content=written(labels, moment), headers=headers)
+        answer = receiver.client.post("/api/v1/write", content=written(labels, moment), headers=HEADERS)
         assert answer.status_code == 204, answer.text
     without = {"__name__": "region:x:sum", "region": "eu"}
-    receiver.client.post("/api/v1/write", content=written(without, now), headers=headers).raise_for_status()
+    receiver.client.post("/api/v1/write", content=written(without, now), headers=HEADERS).raise_for_status()
 
     def alerted() -> set[str]:
         return {each["cluster"] for each in receiver.firing() if each["alertname"] == "ClusterUnknown"}
