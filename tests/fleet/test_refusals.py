@@ -663,8 +663,8 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         ("is missing, and eu-1 has environment production: were the global cluster gone, nobody would hear of it"),
     ),
     "self-monitoring switched off": (
-        {"values": {"prometheus": {"serviceMonitor": {"selfMonitor": False}}}},
-        "values.prometheus.serviceMonitor.selfMonitor",
+        {"values": {"prometheusOperator": {"serviceMonitor": {"selfMonitor": False}}}},
+        "values.prometheusOperator.serviceMonitor.selfMonitor",
         "is not the page's to set: alerts about the monitoring itself read what it says of itself",
     ),
     "a URL in place of its Secret": (
