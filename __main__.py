@@ -15,6 +15,7 @@ from components import (
     Protection,
     RegionalAggregator,
     Waves,
+    alert_receivers_above,
     cluster_provider,
     exported_credentials,
     kubeconfigs,
@@ -59,11 +60,20 @@ gateways = {
 written = {each.edge.id: each for gateway in gateways.values() for each in gateway.remote_write_receivers}
 written |= {each.edge.id: each for each in receivers_above(plan, credentials)}
 receivers = {name: [written[edge.id] for edge in plan.written_by(name)] for name in plan.clusters}
+told = {each.edge.id: each for gateway in gateways.values() for each in gateway.alert_receivers}
+told |= {each.edge.id: each for each in alert_receivers_above(plan, credentials)}
+alert_receivers = {name: [told[edge.id] for edge in plan.alerts_of(name)] for name in plan.clusters}
 
 leaves = {
     each.name: LeafCluster(
         each.name,
-        {"cluster": each, "gateway": gateways.get(each.name), "receivers": receivers[each.name], "waves": waves},
+        {
+            "cluster": each,
+            "gateway": gateways.get(each.name),
+            "receivers": receivers[each.name],
+            "alert_receivers": alert_receivers[each.name],
+            "waves": waves,
+        },
         inside[each.name],
     )
     for each in plan.tier(Tier.LEAF)
@@ -76,6 +86,7 @@ regions = {
             "cluster": each,
             "gateway": gateways[each.name],
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
+            "alert_receivers": alert_receivers[each.name],
             "waves": waves,
         },
         inside[each.name],

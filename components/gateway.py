@@ -16,6 +16,7 @@ from fleet.names import CA_KEY
 from fleet.plan import (
     FLEET,
     PUBLIC,
+    AlertEdge,
     ClusterPlan,
     FederationEdge,
     GatewayPlan,
@@ -41,6 +42,16 @@ class RemoteWriteReceiver:
 
     edge: RemoteWriteEdge
     url: pulumi.Output[str]
+    credentials: EdgeCredential
+
+
+@dataclass(frozen=True, slots=True)
+class AlertReceiver:
+    """What a sender needs to have its alerts heard at one Alertmanager."""
+
+    edge: AlertEdge
+    address: pulumi.Output[str]
+    """`host:port` of the gateway before it."""
     credentials: EdgeCredential
 
 
@@ -109,16 +120,39 @@ class Gateway(pulumi.ComponentResource):
             if isinstance(caller.edge, RemoteWriteEdge)
         )
 
+    @property
+    def alert_receivers(self) -> tuple[AlertReceiver, ...]:
+        """One for each planned sender."""
+        return tuple(
+            AlertReceiver(caller.edge, self.address, caller)
+            for caller in self._callers
+            if isinstance(caller.edge, AlertEdge)
+        )
+
 
 def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tuple[RemoteWriteReceiver, ...]:
     """Receivers that another stack deploys, which is deployed later: their addresses stand on the page."""
+    return tuple(
+        RemoteWriteReceiver(edge, pulumi.Output.concat("https://", address, "/api/v1/write"), credentials[edge.id])
+        for edge in plan.remote_write
+        if (address := _address_above(plan, edge.receiver)) is not None
+    )
 
-    def url(edge: RemoteWriteEdge) -> pulumi.Output[str]:
-        gateway = cast("GatewayPlan", plan.outside[edge.receiver].gateway)
-        return pulumi.Output.from_input(f"https://{gateway.host}:{gateway.port}/api/v1/write")
 
-    above = (edge for edge in plan.remote_write if edge.receiver in plan.outside)
-    return tuple(RemoteWriteReceiver(edge, url(edge), credentials[edge.id]) for edge in above)
+def alert_receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tuple[AlertReceiver, ...]:
+    """The same of Alertmanagers."""
+    return tuple(
+        AlertReceiver(edge, address, credentials[edge.id])
+        for edge in plan.alerts
+        if (address := _address_above(plan, edge.receiver)) is not None
+    )
+
+
+def _address_above(plan: Plan, receiver: str) -> pulumi.Output[str] | None:
+    if receiver not in plan.outside:
+        return None
+    gateway = cast("GatewayPlan", plan.outside[receiver].gateway)
+    return pulumi.Output.from_input(f"{gateway.host}:{gateway.port}")
 
 
 @dataclass(frozen=True, slots=True)

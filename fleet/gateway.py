@@ -19,9 +19,17 @@ from urllib.parse import urlencode
 from cryptography import x509
 
 from fleet import page, pods, versions
-from fleet.names import GATEWAY, GATEWAY_CERTIFICATE, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
+from fleet.names import (
+    ALERTMANAGER,
+    GATEWAY,
+    GATEWAY_CERTIFICATE,
+    GATEWAY_CONTAINER,
+    GATEWAY_FACTS_PORT,
+    GATEWAY_PORT,
+)
 from fleet.pem import common_name, load
-from fleet.plan import Call, Discovery, FederationEdge, Reader, RemoteWriteEdge
+from fleet.plan import AlertEdge, Call, Discovery, FederationEdge, Reader, RemoteWriteEdge
+from fleet.posted_alerts import own_alerts
 
 CONFIG_KEY = "caddy.json"
 ACCOUNTS_KEY = "auth"
@@ -34,11 +42,16 @@ WRITE_LIMIT = 32 * 2**20
 READ_LIMIT = 64 * 2**10
 """Bytes of one query."""
 
+ALERT_LIMIT = 2**20
+"""Bytes of one post of alerts: Prometheus sends at most 256 of them at a time, of a KiB or so each."""
+
 HEADER_LIMIT = 4 * 2**10
 """Bytes of a request's headers, beside the query string."""
 
 _CERTIFICATE_PORT = 9445
 _PROMETHEUS = "127.0.0.1:9090"
+ALERTMANAGER_ADDRESS = f"{ALERTMANAGER}:9093"
+"""In another pod, by its Service."""
 _LONGEST_PASSWORD = 72
 """Bytes: bcrypt reads no more, and Caddy keeps what it was shown in memory."""
 
@@ -180,16 +193,17 @@ def _longest_queries(call: Call) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """One kind of request that Prometheus is asked to answer."""
+    """One kind of request, and who is asked to answer it."""
 
     path: str
     """A pattern of the whole path."""
     methods: tuple[str, ...]
     headers: tuple[str, ...]
-    """What Prometheus needs of the request's."""
+    """What is needed of the request's."""
     body: int
     """Bytes at most."""
     timeout: timedelta
+    upstream: str = _PROMETHEUS
 
 
 # Zero would mean no limit.
@@ -209,7 +223,16 @@ _READ = _Way(
     # Prometheus's own.
     timedelta(minutes=2),
 )
-_WAYS = (_FEDERATE, _WRITE, _READ)
+_ALERT = _Way(
+    "/api/v2/alerts",
+    ("POST",),
+    ("Content-Type", "User-Agent"),
+    ALERT_LIMIT,
+    # Prometheus's own.
+    timedelta(seconds=10),
+    ALERTMANAGER_ADDRESS,
+)
+_WAYS = (_FEDERATE, _WRITE, _READ, _ALERT)
 
 
 def _way(call: Call) -> _Way:
@@ -218,6 +241,8 @@ def _way(call: Call) -> _Way:
             return _WRITE
         case Reader():
             return _READ
+        case AlertEdge():
+            return _ALERT
         case _:
             return _FEDERATE
 
@@ -288,7 +313,7 @@ def _edge_handlers(caller: Caller) -> list[Handler]:
         )
     if edge.key.auth != "mtls":
         handlers.append(_password(caller))
-    return [*handlers, _only_planned(edge), _subroute(_OBSERVATION), *_prometheus(edge)]
+    return [*handlers, _only_planned(edge), _subroute(_OBSERVATION), *_upstream(edge)]
 
 
 def _other_certificate(edge: Call, generation: int) -> Route:
@@ -345,14 +370,17 @@ _ANSWER_WITHOUT_CHALLENGE: Handler = {"handler": "headers", "response": {"delete
 
 
 def _only_planned(edge: Call) -> Handler:
-    planned = _matches("{http.request.uri.query}", _planned_query(edge))
+    return _refused_unless(_matches("{http.request.uri.query}", _planned_query(edge)))
+
+
+def _refused_unless(planned: Matcher) -> Handler:
     return _subroute([{"match": [{"not": [planned]}], "handle": [_status(403)], "terminal": True}])
 
 
 def _planned_query(edge: Call) -> str:
     """Planned selectors, no more often than planned: fewer show nothing else, and one more comes without a gap."""
     match edge:
-        case RemoteWriteEdge():
+        case RemoteWriteEdge() | AlertEdge():
             return "^$"
         case Reader():
             return ""
@@ -365,12 +393,12 @@ def _some_of(matches: Sequence[str]) -> str:
     return f"{match}(?:&{match}){{0,{len(matches) - 1}}}"
 
 
-def _prometheus(edge: Call) -> list[Handler]:
-    """Nothing of the request goes on but what Prometheus needs of it: the credential ends here."""
+def _upstream(edge: Call) -> list[Handler]:
+    """Nothing of the request goes on but what is needed of it: the credential ends here."""
     way = _way(edge)
     proxy: Handler = {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": _PROMETHEUS}],
+        "upstreams": [{"dial": way.upstream}],
         "headers": {
             "request": {
                 "delete": ["*"],
@@ -380,7 +408,10 @@ def _prometheus(edge: Call) -> list[Handler]:
     }
     # Caddy adds its name last of all.
     nameless: Handler = {"handler": "headers", "response": {"deferred": True, "delete": ["Via"]}}
-    return [{"handler": "request_body", "max_size": way.body}, nameless, proxy]
+    # Before anything reads of it.
+    limit: Handler = {"handler": "request_body", "max_size": way.body}
+    own = [_refused_unless(_matches("{http.request.body}", own_alerts(edge)))] if isinstance(edge, AlertEdge) else []
+    return [limit, *own, nameless, proxy]
 
 
 # What an operator sees

@@ -7,6 +7,7 @@ from typing import NotRequired, TypedDict
 from fleet import admission
 from fleet.alerts import AlertGroup
 from fleet.names import (
+    ALERT_CREDENTIALS,
     CA_KEY,
     DISCOVERY_ACCOUNT,
     FEDERATION_CREDENTIALS,
@@ -63,6 +64,11 @@ def discovery_account(cluster: ClusterPlan, data: Mapping[str, object]) -> Manif
 
 def remote_write_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
     return _secret(cluster, REMOTE_WRITE_CREDENTIALS, data)
+
+
+def alert_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
+    """What it shows the Alertmanager that hears of its alerts, and the configuration by which it finds that one."""
+    return _secret(cluster, ALERT_CREDENTIALS, data)
 
 
 def gateway_service(cluster: ClusterPlan) -> Manifest:

@@ -19,6 +19,7 @@ PAGE_KEY = f"{PROJECT}:fleet"
 # The chart derives every other name from the release's; a release named after the chart keeps them short.
 RELEASE = "kube-prometheus-stack"
 PROMETHEUS = f"{RELEASE}-prometheus"
+ALERTMANAGER = f"{RELEASE}-alertmanager"
 
 GATEWAY = "prometheus-gateway"
 GATEWAY_CA = f"{GATEWAY}-ca"
@@ -33,6 +34,9 @@ GATEWAY_FACTS_PORT = 9444
 
 FEDERATION_CREDENTIALS = "federation-credentials"
 REMOTE_WRITE_CREDENTIALS = "remote-write-credentials"
+ALERT_CREDENTIALS = "alert-credentials"
+# Among the keys of the alert credentials, which begin with the name of a cluster: none of those has a dot.
+ALERTMANAGERS_KEY = "alertmanagers.yaml"
 
 # The caller's Secrets say with this key, in the form of Prometheus's file discovery, which keys they hold.
 HELD_KEYS = "keys.json"

@@ -12,8 +12,9 @@ from fleet.dashboards import dashboards
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.keys import held
 from fleet.manifests import Manifest
-from fleet.names import CA_KEY, HELD_KEYS, Tier
+from fleet.names import ALERTMANAGERS_KEY, CA_KEY, HELD_KEYS, Tier
 from fleet.network_policies import network_policies
+from fleet.notifier import alertmanagers
 from fleet.plan import PUBLIC, ClusterPlan, Discovery, Edge, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
@@ -93,6 +94,9 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         yield manifests.federation_credentials(cluster, _held_data(calls))
     if writes := plan.written_by(cluster.name):
         yield manifests.remote_write_credentials(cluster, _held_data(writes))
+    for edge in plan.alerts_of(cluster.name):
+        config = {ALERTMANAGERS_KEY: alertmanagers(edge, _address(plan.cluster(edge.receiver)))}
+        yield manifests.alert_credentials(cluster, {**_held_data([edge]), **config})
     for group in (*rule_groups(cluster), *alert_groups(plan, cluster)):
         yield manifests.prometheus_rule(cluster, group)
     if cluster.tier is Tier.GLOBAL:

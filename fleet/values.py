@@ -13,6 +13,8 @@ from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
 from fleet.keys import mounted, password_key, tls_keys, username_key
 from fleet.names import (
+    ALERT_CREDENTIALS,
+    ALERTMANAGERS_KEY,
     FEDERATION_CREDENTIALS,
     RELEASE,
     REMOTE_WRITE_CREDENTIALS,
@@ -169,6 +171,9 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
     secrets = [FEDERATION_CREDENTIALS] if children or cluster.discovered else []
     if any(tls_keys(receiver.edge) for receiver in receivers):
         secrets.append(REMOTE_WRITE_CREDENTIALS)
+    if cluster.sends_alerts:
+        secrets.append(ALERT_CREDENTIALS)
+        spec["additionalAlertManagerConfigsSecret"] = {"name": ALERT_CREDENTIALS, "key": ALERTMANAGERS_KEY}
     if secrets:
         spec["secrets"] = secrets
     inlined = [receiver.edge for receiver in receivers if receiver.edge.key.has_password]

@@ -19,8 +19,11 @@ def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) ->
         if edge.estimate > NEARLY * edge.budget:
             share = round(100 * edge.estimate / edge.budget)
             yield f"{edge.child} → {edge.parent} is expected to use {share} % of its budget of {edge.budget} series"
-    if page.clusters[top].gateway is not None and top not in topology.called:
-        yield f"clusters.{top}.gateway has no effect: nobody writes to {top} or reads it"
+    if not topology.alerting and topology.parents:
+        yield (
+            f"what fires in leaves and regions is heard by nobody: {top} has no gateway, because nobody writes to it or "
+            f"reads it (clusters.{top}.gateway: {{}} gives it one, which every cluster below has to reach)"
+        )
     yield from _by_cluster(page, topology)
     yield from _of_matches(page)
 

@@ -174,7 +174,10 @@ def test_every_kubernetes_object_is_on_the_provider_of_its_cluster(program: Reco
 def test_every_edge_has_passwords_of_its_own_for_this_generation_and_the_next(program: Recorder) -> None:
     assert program.passwords() == [
         f"{edge}.{generation}"
-        for edge in ("eu-federates-eu-1", "eu-federates-eu-2", "hub-federates-eu", "shop-1-writes-hub")
+        for edge in (
+            *("eu-1-alerts-hub", "eu-2-alerts-hub", "eu-alerts-hub"),
+            *("eu-federates-eu-1", "eu-federates-eu-2", "hub-federates-eu", "shop-1-writes-hub"),
+        )
         for generation in (1, 2)
     ]
 
@@ -219,7 +222,13 @@ def test_a_gateway_accepts_its_callers_and_nobody_else(program: Recorder) -> Non
 
     assert accounts("eu-1") == htpasswd("eu", "eu-federates-eu-1")
     assert accounts("eu") == htpasswd("hub", "hub-federates-eu")
-    assert accounts("hub") == htpasswd("shop-1", "shop-1-writes-hub")
+    assert accounts("hub") == "".join(
+        htpasswd(user, edge)
+        for user, edge in (
+            ("shop-1", "shop-1-writes-hub"),
+            *((sender, f"{sender}-alerts-hub") for sender in ("eu-1", "eu-2", "eu")),
+        )
+    )
 
 
 def hash_of(edge: str, generation: int) -> str:
@@ -311,10 +320,22 @@ def test_a_certificate_of_cert_manager_is_asked_for_and_mounted(page: dict[str, 
 
 
 def test_alerts_are_objects_of_the_global_cluster_alone(program: Recorder) -> None:
-    alerts = {name for name in program.resources if "-alerts-" in name}
+    rules = {name for name, args in program.resources.items() if args.typ.endswith(":PrometheusRule")}
+    alerts = {name for name in rules if "-alerts-" in name}
     assert alerts == {f"hub-alerts-{concern}" for concern in ("clusters", "federation", "gateways", "watchdog")}
     enabled = {name: args.inputs["values"]["alertmanager"]["enabled"] for name, args in program.releases().items()}
     assert [name for name, is_enabled in enabled.items() if is_enabled] == ["hub-release"]
+
+
+def test_a_sender_of_alerts_holds_its_key_and_where_they_are_heard(program: Recorder) -> None:
+    held = program.secret_data("eu-1-alert-credentials")
+    (alertmanager,) = json.loads(held.pop("alertmanagers.yaml"))
+    assert alertmanager["static_configs"] == [{"targets": ["172.30.4.2:30443"]}]
+    assert alertmanager["basic_auth"]["username"] == "eu-1"
+    assert json.loads(held.pop("keys.json"))[0]["labels"]["edge"] == "eu-1-alerts-hub"
+    assert held == {"hub.password": "password of eu-1-alerts-hub.1", "hub.ca": certificate("authority-1")}
+    assert "eu-1-alert-credentials" in program.resources
+    assert "shop-1-alert-credentials" not in program.resources
 
 
 def test_kubeconfigs_reach_their_provider(program: Recorder) -> None:
