@@ -3,7 +3,7 @@
 One place decides what each tier runs. A page's own values come on top.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
@@ -168,12 +168,7 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         spec["evaluationInterval"] = format_duration(cluster.rule_interval)
     if cluster.gateway is not None:
         jobs += gateway_jobs(cluster.scrape_interval)
-    secrets = [FEDERATION_CREDENTIALS] if children or cluster.discovered else []
-    if any(tls_keys(receiver.edge) for receiver in receivers):
-        secrets.append(REMOTE_WRITE_CREDENTIALS)
-    if cluster.sends_alerts:
-        secrets.append(ALERT_CREDENTIALS)
-        spec["additionalAlertManagerConfigsSecret"] = {"name": ALERT_CREDENTIALS, "key": ALERTMANAGERS_KEY}
+    secrets = [*_mounted_secrets(cluster, children, receivers)]
     if secrets:
         spec["secrets"] = secrets
     inlined = [receiver.edge for receiver in receivers if receiver.edge.key.has_password]
@@ -187,12 +182,24 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         spec["remoteWrite"] = queues
     if cluster.receives_writes:
         spec["enableRemoteWriteReceiver"] = True
+    if cluster.sends_alerts:
+        spec["additionalAlertManagerConfigsSecret"] = {"name": ALERT_CREDENTIALS, "key": ALERTMANAGERS_KEY}
     containers, volumes = [pods.prometheus_container()], [pods.token_volume()]
     if cluster.gateway is not None:
         certificate = gateway.certificate_secret(cluster.gateway.tls)
         containers.append(gateway.container(cluster.chart.registry, certificate))
         volumes += gateway.volumes(certificate)
     return {**spec, "containers": containers, "volumes": volumes}
+
+
+def _mounted_secrets(cluster: ClusterPlan, children: Sequence[Child], receivers: Sequence[Receiver]) -> Iterator[str]:
+    """Whose files this Prometheus reads its keys from."""
+    if children or cluster.discovered:
+        yield FEDERATION_CREDENTIALS
+    if any(tls_keys(receiver.edge) for receiver in receivers):
+        yield REMOTE_WRITE_CREDENTIALS
+    if cluster.sends_alerts:
+        yield ALERT_CREDENTIALS
 
 
 def _size(cluster: ClusterPlan) -> Values:

@@ -21,8 +21,8 @@ def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) ->
             yield f"{edge.child} → {edge.parent} is expected to use {share} % of its budget of {edge.budget} series"
     if not topology.alerting and topology.parents:
         yield (
-            f"what fires in leaves and regions is heard by nobody: {top} has no gateway, because nobody writes to it or "
-            f"reads it (clusters.{top}.gateway: {{}} gives it one, which every cluster below has to reach)"
+            f"what fires in leaves and regions is heard by nobody: {top} has no gateway, because nobody writes to it "
+            f"or reads it (clusters.{top}.gateway: {{}} gives it one, which every cluster below has to reach)"
         )
     yield from _by_cluster(page, topology)
     yield from _of_matches(page)

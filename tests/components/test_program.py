@@ -332,7 +332,6 @@ def test_a_sender_of_alerts_holds_its_key_and_where_they_are_heard(program: Reco
     (alertmanager,) = json.loads(held.pop("alertmanagers.yaml"))
     assert alertmanager["static_configs"] == [{"targets": ["172.30.4.2:30443"]}]
     assert alertmanager["basic_auth"]["username"] == "eu-1"
-    assert json.loads(held.pop("keys.json"))[0]["labels"]["edge"] == "eu-1-alerts-hub"
     assert held == {"hub.password": "password of eu-1-alerts-hub.1", "hub.ca": certificate("authority-1")}
     assert "eu-1-alert-credentials" in program.resources
     assert "shop-1-alert-credentials" not in program.resources
