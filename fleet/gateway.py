@@ -10,7 +10,7 @@ import re
 import ssl
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -306,14 +306,15 @@ def _basic_authorization(user: str, beginning: str) -> str:
 
 def _edge_handlers(caller: Caller) -> list[Handler]:
     edge = caller.edge
-    handlers: list[Handler] = []
+    # First of all: what follows an error is a copy of the request, whose body nothing else would limit.
+    handlers: list[Handler] = [{"handler": "request_body", "max_size": _way(edge).body}]
     if edge.key.auth != "basic":
         handlers.append(
             _subroute([_other_certificate(edge, each) for each in edge.key.accepted if each != edge.key.generation])
         )
     if edge.key.auth != "mtls":
         handlers.append(_password(caller))
-    return [*handlers, _only_planned(edge), _subroute(_OBSERVATION), *_upstream(edge)]
+    return [*handlers, *_only_planned(edge), _subroute(_OBSERVATION), *_upstream(edge)]
 
 
 def _other_certificate(edge: Call, generation: int) -> Route:
@@ -369,8 +370,13 @@ _ANSWER_WITHOUT_CHALLENGE: Handler = {"handler": "headers", "response": {"delete
 # What they may ask
 
 
-def _only_planned(edge: Call) -> Handler:
-    return _refused_unless(_matches("{http.request.uri.query}", _planned_query(edge)))
+def _only_planned(edge: Call) -> Iterator[Handler]:
+    yield _refused_unless(_matches("{http.request.uri.query}", _planned_query(edge)))
+    if isinstance(edge, AlertEdge):
+        body = "{http.request.body}"
+        yield _refused_unless(_matches(body, own_alerts(edge)))
+        # What was read goes on: of such a copy, nothing would be left.
+        yield {"handler": "request_body", "set": body}
 
 
 def _refused_unless(planned: Matcher) -> Handler:
@@ -408,10 +414,7 @@ def _upstream(edge: Call) -> list[Handler]:
     }
     # Caddy adds its name last of all.
     nameless: Handler = {"handler": "headers", "response": {"deferred": True, "delete": ["Via"]}}
-    # Before anything reads of it.
-    limit: Handler = {"handler": "request_body", "max_size": way.body}
-    own = [_refused_unless(_matches("{http.request.body}", own_alerts(edge)))] if isinstance(edge, AlertEdge) else []
-    return [limit, *own, nameless, proxy]
+    return [nameless, proxy]
 
 
 # What an operator sees

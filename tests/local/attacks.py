@@ -174,7 +174,7 @@ _LEAF = {
     "headers": _JSON,
 }
 _REGION = {**_LEAF, "user": "region", "password": password("region", GENERATION)}
-_OWN = posted()
+_OWN, _OTHERS = posted(), posted('"cluster":"eu-2","region":"eu"')
 WRITING = Attempt("remote write of what is no sample", "400", body=b"x", **_WRITE)
 _LARGE, _MANY_ALERTS = str(WRITE_LIMIT + 1), str(ALERT_LIMIT + 1)
 ATTEMPTS = [
@@ -302,17 +302,37 @@ ATTEMPTS = [
     Attempt("the same in a body of unknown length", "200", body=_OWN, chunked=True, **_LEAF),
     Attempt("a region's alert of one of its leaves", "200", body=_OWN, **_REGION),
     Attempt("a region's alert of its own", "200", body=posted('"region":"eu"'), **_REGION),
+    Attempt(
+        "an own alert with the previous generation's password",
+        "200",
+        body=_OWN,
+        **{**_LEAF, "password": password("eu-1", GENERATION - 1)},
+    ),
+    Attempt(
+        "another cluster's alert with that password",
+        "403",
+        body=_OTHERS,
+        **{**_LEAF, "password": password("eu-1", GENERATION - 1)},
+    ),
+    Attempt(
+        "alerts above the limit with that password, that do not say so",
+        "413",
+        body=b" " * (ALERT_LIMIT + 1),
+        chunked=True,
+        **{**_LEAF, "password": password("eu-1", GENERATION - 1)},
+    ),
+    Attempt("an own alert over HTTP/2", "200", body=_OWN, http2=True, **_LEAF),
     Attempt("an alert without credentials", "401", body=_OWN, **{**_LEAF, "user": None}),
     Attempt("an alert with another sender's password", "401", body=_OWN, **{**_LEAF, "user": "region"}),
     Attempt("an alert with a key to federate", "401", body=_OWN, target="/api/v2/alerts", method="POST"),
     Attempt("an alert with a key to write", "401", body=_OWN, **{**_LEAF, **_SHOP}),
     Attempt("an alert with a key to read", "401", body=_OWN, **{**_LEAF, **_READS}),
     Attempt("remote write with a key to send alerts", "401", **{**_LEAF, "target": "/api/v1/write"}),
-    Attempt("a leaf's alert of another cluster", "403", body=posted('"cluster":"eu-2","region":"eu"'), **_LEAF),
+    Attempt("a leaf's alert of another cluster", "403", body=_OTHERS, **_LEAF),
     Attempt(
         "another cluster's alert behind an own one",
         "403",
-        body=_OWN[:-1] + b"," + posted('"cluster":"eu-2","region":"eu"')[1:],
+        body=_OWN[:-1] + b"," + _OTHERS[1:],
         **_LEAF,
     ),
     Attempt("a leaf's alert of another region", "403", body=posted('"cluster":"eu-1","region":"us"'), **_LEAF),
@@ -462,7 +482,9 @@ def _ask_http2(attempt: Attempt, connection: socket.socket) -> str:
     client.initiate_connection()
     pseudo = {":method": attempt.method, ":scheme": "https", ":authority": NAME, ":path": attempt.target}
     headers = {name.lower(): value for name, value in _headers(attempt).items()}
-    client.send_headers(1, [*pseudo.items(), *headers.items()], end_stream=True)
+    client.send_headers(1, [*pseudo.items(), *headers.items()], end_stream=not attempt.body)
+    if attempt.body:
+        client.send_data(1, attempt.body, end_stream=True)
     connection.sendall(client.data_to_send())
     while received := connection.recv(2**16):
         for event in client.receive_data(received):
