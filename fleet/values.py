@@ -22,10 +22,11 @@ from fleet.names import (
     object_labels,
     service_labels,
 )
-from fleet.page import Destination, Resources, Storage
+from fleet.page import Destination, Resources
 from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge
 from fleet.quantity import parse_quantity
 from fleet.scrape import annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job
+from fleet.storage import KEPT, volume_claim
 
 Values = dict[str, object]
 
@@ -207,9 +208,8 @@ def _size(cluster: ClusterPlan) -> Values:
     if cluster.retention is not None:
         size["retention"] = format_duration(cluster.retention)
     if cluster.storage is not None:
-        size["storageSpec"] = _volume(cluster.storage)
-        # Kubernetes' own default, said here so that no other default of an operator or a chart deletes volumes.
-        size["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+        size["storageSpec"] = volume_claim(cluster.storage)
+        size["persistentVolumeClaimRetentionPolicy"] = KEPT
         if cluster.retention is not None:
             # A full disk stops Prometheus for good; the rest is for what compaction needs beside its blocks.
             size["retentionSize"] = f"{int(parse_quantity(cluster.storage.size) * _FILLED / 2**20)}MiB"
@@ -219,13 +219,6 @@ def _size(cluster: ClusterPlan) -> Values:
 
 
 _FILLED = Decimal("0.85")
-
-
-def _volume(storage: Storage) -> Values:
-    spec: Values = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage.size}}}
-    if storage.class_ is not None:
-        spec["storageClassName"] = storage.class_
-    return {"volumeClaimTemplate": {"spec": spec}}
 
 
 def _resources(resources: Resources) -> Values:
