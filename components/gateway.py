@@ -12,7 +12,7 @@ from components.gateway_config import KnownCaller, Shown, gateway_config, htpass
 from components.objects import create
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
-from fleet.names import CA_KEY
+from fleet.names import ALERTMANAGER_PORT, CA_KEY
 from fleet.plan import (
     FLEET,
     PUBLIC,
@@ -85,10 +85,9 @@ class Gateway(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         readers = [_ReaderKey(reader, made_parts(reader, self)) for reader in cluster.readers]
         known: list[KnownCaller] = [*callers, *readers]
-        data = {
-            ACCOUNTS_KEY: htpasswd(known),
-            CONFIG_KEY: gateway_config(known, _shown(name, plan, callers, args["authorities"], self)),
-        }
+        shown = _shown(name, plan, callers, args["authorities"], self)
+        alertmanager = _alertmanager(name, cluster, child) if cluster.hears_alerts else None
+        data = {ACCOUNTS_KEY: htpasswd(known), CONFIG_KEY: gateway_config(known, shown, alertmanager)}
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
         if readers:
             held: dict[str, pulumi.Input[str]] = {each.edge.name: each.parts["password"] for each in readers}
@@ -176,6 +175,13 @@ def _shown(
         f"{name}-certificate", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
     )
     return Shown(below, pulumi.Output.secret(made(path.result)))
+
+
+def _alertmanager(name: str, cluster: ClusterPlan, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """`host:port` inside of the cluster."""
+    service = create(f"{name}-alertmanager", manifests.gateway_alertmanager(cluster), opts)
+    address = cast("k8s.core.v1.Service", service).spec.cluster_ip
+    return address.apply(lambda address: f"{_bracketed(address)}:{ALERTMANAGER_PORT}")
 
 
 def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:

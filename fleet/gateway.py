@@ -20,7 +20,6 @@ from cryptography import x509
 
 from fleet import page, pods, versions
 from fleet.names import (
-    ALERTMANAGER,
     GATEWAY,
     GATEWAY_CERTIFICATE,
     GATEWAY_CONTAINER,
@@ -50,8 +49,6 @@ HEADER_LIMIT = 4 * 2**10
 
 _CERTIFICATE_PORT = 9445
 _PROMETHEUS = "127.0.0.1:9090"
-ALERTMANAGER_ADDRESS = f"{ALERTMANAGER}:9093"
-"""In another pod, by its Service."""
 _LONGEST_PASSWORD = 72
 """Bytes: bcrypt reads no more, and Caddy keeps what it was shown in memory."""
 
@@ -119,11 +116,15 @@ def match_query(matches: Sequence[str]) -> str:
     return urlencode([("match[]", match) for match in matches])
 
 
-def caddy_config(callers: Sequence[Caller], tls: Tls | None) -> dict[str, object]:
+def caddy_config(callers: Sequence[Caller], tls: Tls | None, alertmanager: str | None = None) -> dict[str, object]:
     """Caddy's JSON: for each edge, what it was planned to carry, to whom it was planned for; 404 for everything else.
 
     Without `tls`, a gateway for a child in the caller's own cluster, where somebody else decides about certificates.
+    `alertmanager` is `host:port`; without it, nobody's alerts are taken in.
     """
+    upstreams = {_FEDERATE: _PROMETHEUS, _WRITE: _PROMETHEUS, _READ: _PROMETHEUS}
+    if alertmanager is not None:
+        upstreams[_ALERT] = alertmanager
     longest = max((len(query) for caller in callers for query in _longest_queries(caller.edge)), default=0)
     slowest = _slowest_answer(callers)
     gateway: dict[str, object] = {
@@ -139,7 +140,11 @@ def caddy_config(callers: Sequence[Caller], tls: Tls | None) -> dict[str, object
         "logs": {"default_logger_name": _REFUSED},
         "routes": [
             {"handle": [_answer_headers(secure=tls is not None)]},
-            *(route for way in _WAYS for route in _way_in(way, [each for each in callers if _way(each.edge) is way])),
+            *(
+                route
+                for way, upstream in upstreams.items()
+                for route in _way_in(way, upstream, [each for each in callers if _way(each.edge) is way])
+            ),
             {"handle": [_status(404)]},
         ],
         "named_routes": {_OTHER_GENERATION: {"handle": _OBSERVED}},
@@ -193,7 +198,7 @@ def _longest_queries(call: Call) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """One kind of request, and who is asked to answer it."""
+    """One kind of request."""
 
     path: str
     """A pattern of the whole path."""
@@ -203,7 +208,6 @@ class _Way:
     body: int
     """Bytes at most."""
     timeout: timedelta
-    upstream: str = _PROMETHEUS
 
 
 # Zero would mean no limit.
@@ -230,9 +234,7 @@ _ALERT = _Way(
     ALERT_LIMIT,
     # Prometheus's own.
     timedelta(seconds=10),
-    ALERTMANAGER_ADDRESS,
 )
-_WAYS = (_FEDERATE, _WRITE, _READ, _ALERT)
 
 
 def _way(call: Call) -> _Way:
@@ -247,14 +249,14 @@ def _way(call: Call) -> _Way:
             return _FEDERATE
 
 
-def _way_in(way: _Way, callers: Sequence[Caller]) -> list[Route]:
+def _way_in(way: _Way, upstream: str, callers: Sequence[Caller]) -> list[Route]:
     if not callers:
         return []
     passwords = any(caller.edge.key.auth != "mtls" for caller in callers)
     challenge = {"WWW-Authenticate": ['Basic realm="restricted"']} if passwords else {}
     routes: list[Route] = [
         *(
-            {"match": [_shows_identity_of(caller)], "handle": _edge_handlers(caller), "terminal": True}
+            {"match": [_shows_identity_of(caller)], "handle": _edge_handlers(caller, upstream), "terminal": True}
             for caller in callers
         ),
         {"handle": [{**_status(401), "headers": challenge}]},
@@ -304,7 +306,7 @@ def _basic_authorization(user: str, beginning: str) -> str:
     return rf"^Basic {re.escape(known)}{ending}[A-Za-z0-9+/]{{0,{longest}}}={{0,2}}$"
 
 
-def _edge_handlers(caller: Caller) -> list[Handler]:
+def _edge_handlers(caller: Caller, upstream: str) -> list[Handler]:
     edge = caller.edge
     # First of all: what follows an error is a copy of the request, whose body nothing else would limit.
     handlers: list[Handler] = [{"handler": "request_body", "max_size": _way(edge).body}]
@@ -314,7 +316,7 @@ def _edge_handlers(caller: Caller) -> list[Handler]:
         )
     if edge.key.auth != "mtls":
         handlers.append(_password(caller))
-    return [*handlers, *_only_planned(edge), _subroute(_OBSERVATION), *_upstream(edge)]
+    return [*handlers, *_only_planned(edge), _subroute(_OBSERVATION), *_passed_on(edge, upstream)]
 
 
 def _other_certificate(edge: Call, generation: int) -> Route:
@@ -399,12 +401,12 @@ def _some_of(matches: Sequence[str]) -> str:
     return f"{match}(?:&{match}){{0,{len(matches) - 1}}}"
 
 
-def _upstream(edge: Call) -> list[Handler]:
+def _passed_on(edge: Call, upstream: str) -> list[Handler]:
     """Nothing of the request goes on but what is needed of it: the credential ends here."""
     way = _way(edge)
     proxy: Handler = {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": way.upstream}],
+        "upstreams": [{"dial": upstream}],
         "headers": {
             "request": {
                 "delete": ["*"],

@@ -27,6 +27,8 @@ GATEWAY_CERTIFICATE = f"{GATEWAY}-certificate"
 GATEWAY_CONTAINER = "gateway"
 GATEWAY_PORT = 9443
 GATEWAY_READERS = "gateway-readers"
+GATEWAY_ALERTMANAGER = f"{GATEWAY}-alertmanager"
+ALERTMANAGER_PORT = 9093
 # Among the keys of the readers, which are names of theirs: none of those has a dot.
 CA_KEY = "ca.crt"
 GATEWAY_FACTS_PORT = 9444

@@ -346,6 +346,8 @@ class ClusterPlan:
     maintenance: Maintenance | None
     alerting: Alerting | None
     """Of the cluster that has the Alertmanager."""
+    hears_alerts: bool
+    """Whether its Alertmanager hears of other clusters' alerts."""
     sends_alerts: bool
     """Whether another cluster's Alertmanager hears of its alerts."""
     discovery: Discovery | None

@@ -80,12 +80,7 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     yield manifests.namespace(cluster)
     yield from network_policies(cluster)
     if cluster.gateway is not None:
-        yield manifests.gateway_service(cluster)
-        yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
-        yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
-        if cluster.readers:
-            ca = {CA_KEY: _PUBLIC_PART} if cluster.gateway.server.ca != PUBLIC else {}
-            yield manifests.gateway_readers(cluster, {**{reader.name: _SECRET for reader in cluster.readers}, **ca})
+        yield from _gateway_manifests(cluster, cluster.gateway)
     calls: list[Edge | Discovery] = [*plan.federated_by(cluster.name)]
     if cluster.discovery is not None:
         calls.append(cluster.discovery)
@@ -102,6 +97,17 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     if cluster.tier is Tier.GLOBAL:
         for uid, model in dashboards(plan).items():
             yield manifests.dashboard(cluster, uid, model)
+
+
+def _gateway_manifests(cluster: ClusterPlan, gateway: GatewayPlan) -> Iterator[Manifest]:
+    yield manifests.gateway_service(cluster)
+    yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
+    if cluster.hears_alerts:
+        yield manifests.gateway_alertmanager(cluster)
+    yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
+    if cluster.readers:
+        ca = {CA_KEY: _PUBLIC_PART} if gateway.server.ca != PUBLIC else {}
+        yield manifests.gateway_readers(cluster, {**{reader.name: _SECRET for reader in cluster.readers}, **ca})
 
 
 def _held_data(calls: Iterable[Edge | Discovery]) -> Mapping[str, object]:

@@ -58,6 +58,7 @@ class Recorder(pulumi.runtime.Mocks):
             outputs |= {"certPem": certificate(args.name)}
         if args.typ == "kubernetes:core/v1:Service":
             outputs |= {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
+            outputs["spec"] = {**args.inputs.get("spec", {}), "clusterIP": "198.51.100.9"}
         return args.name, outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> object:

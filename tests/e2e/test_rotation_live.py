@@ -206,7 +206,7 @@ def load_scrape(port: int) -> str:
 
 def flapping_alert() -> str:
     """One that fires and ends every few seconds: each time it is told."""
-    alert = {"alert": "Flapping", "expr": "vector(1) and on () vector(time() % 6 < 3)", "labels": {"severity": "none"}}
+    alert = {"alert": "Flapping", "expr": "vector(time() % 6) < 3", "labels": {"severity": "none"}}
     spec = {"groups": [{"name": "flapping", "rules": [alert]}]}
     kind = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule"}
     return yaml.safe_dump({**kind, "metadata": {"name": "flapping", "namespace": "monitoring"}, "spec": spec})

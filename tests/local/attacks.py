@@ -23,7 +23,7 @@ from h2.connection import H2Connection
 from h2.events import ResponseReceived, StreamReset
 from h2.exceptions import ProtocolError
 from isolation import own_network
-from running_gateway import Program, alertmanager, gateway, prometheus
+from running_gateway import ALERTMANAGER, Program, alertmanager, gateway, prometheus
 
 from fleet.compiler import compile_page
 from fleet.gateway import (
@@ -417,7 +417,7 @@ def under_attack(folder: Path) -> Iterator[tuple[Program, Mapping[str, Program]]
         running.enter_context(alertmanager(folder / "alertmanager"))
         with_certificates = [caller for caller in CALLERS if caller.edge.key.auth != "basic"]
         gateways = {
-            address: running.enter_context(gateway(folder / address, caddy_config(callers, TLS), address))
+            address: running.enter_context(gateway(folder / address, caddy_config(callers, TLS, ALERTMANAGER), address))
             for address, callers in {SOME: CALLERS, ALL: with_certificates}.items()
         }
         for name, pair in CERTIFICATES.items():

@@ -14,9 +14,8 @@ from typing import Any
 import httpx
 import yaml
 
-from fleet.gateway import ALERTMANAGER_ADDRESS
-
 LOOPBACK = "127.0.0.1"
+ALERTMANAGER = f"{LOOPBACK}:9093"
 SECONDS = 30
 
 
@@ -82,7 +81,7 @@ def alertmanager(folder: Path) -> Iterator[Program]:
         "alertmanager",
         f"--config.file={file}",
         f"--storage.path={folder / 'data'}",
-        f"--web.listen-address={LOOPBACK}:9093",
+        f"--web.listen-address={ALERTMANAGER}",
         "--cluster.listen-address=",
     ]
     with running(command, folder / "log", lambda: _is_ready(9093)) as program:
@@ -98,7 +97,6 @@ def _is_ready(port: int) -> bool:
 def write_config(file: Path, config: Mapping[str, object], address: str = LOOPBACK) -> None:
     """As a kubelet writes it: a reader sees the old or the new, and never half of one."""
     text = json.dumps(config).replace('":9443"', f'"{address}:9443"').replace(f"{LOOPBACK}:944", f"{address}:944")
-    text = text.replace(ALERTMANAGER_ADDRESS, f"{LOOPBACK}:9093")
     unfinished = file.with_suffix(".unfinished")
     unfinished.write_text(text)
     unfinished.rename(file)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from attacks import AUTHORITY, PLAN, bcrypt_hash
 from isolation import own_network
-from running_gateway import LOOPBACK, Program, alertmanager, gateway, prometheus, wait_until, write_config
+from running_gateway import ALERTMANAGER, LOOPBACK, Program, alertmanager, gateway, prometheus, wait_until, write_config
 
 from fleet.gateway import BEGINNING, Caller, Tls, caddy_config, certificate_identity
 from fleet.notifier import alertmanagers
@@ -53,7 +53,7 @@ def callers(generation: int = GENERATION) -> list[Caller]:
 
 
 def config(generation: int = GENERATION) -> dict[str, object]:
-    return caddy_config(callers(generation), Tls([SERVED], [AUTHORITY.pem]))
+    return caddy_config(callers(generation), Tls([SERVED], [AUTHORITY.pem]), ALERTMANAGER)
 
 
 @dataclass(frozen=True)
