@@ -15,6 +15,7 @@ from components import (
     Protection,
     RegionalAggregator,
     Waves,
+    alert_receivers_above,
     cluster_provider,
     exported_credentials,
     kubeconfigs,
@@ -63,6 +64,9 @@ gateways = {
 written = {each.edge.id: each for gateway in gateways.values() for each in gateway.remote_write_receivers}
 written |= {each.edge.id: each for each in receivers_above(plan, credentials)}
 receivers = {name: [written[edge.id] for edge in plan.written_by(name)] for name in plan.clusters}
+told = {each.edge.id: each for gateway in gateways.values() for each in gateway.alert_receivers}
+told |= {each.edge.id: each for each in alert_receivers_above(plan, credentials)}
+alert_receivers = {name: [told[edge.id] for edge in plan.alerts_of(name)] for name in plan.clusters}
 
 leaves = {
     each.name: LeafCluster(
@@ -72,6 +76,7 @@ leaves = {
             "gateway": gateways.get(each.name),
             "receivers": receivers[each.name],
             "alerts": alert_groups(plan, each),
+            "alert_receivers": alert_receivers[each.name],
             "waves": waves,
         },
         inside[each.name],
@@ -87,6 +92,7 @@ regions = {
             "gateway": gateways[each.name],
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
             "alerts": alert_groups(plan, each),
+            "alert_receivers": alert_receivers[each.name],
             "waves": waves,
         },
         inside[each.name],

@@ -4,7 +4,15 @@ from components.authorities import Authorities
 from components.child_stacks import ChildStacks
 from components.credential import Credential, exported_credentials
 from components.edge_agent import EdgeAgent, EdgeAgentArgs
-from components.gateway import FederationTarget, Gateway, GatewayArgs, RemoteWriteReceiver, receivers_above
+from components.gateway import (
+    AlertReceiver,
+    FederationTarget,
+    Gateway,
+    GatewayArgs,
+    RemoteWriteReceiver,
+    alert_receivers_above,
+    receivers_above,
+)
 from components.global_prometheus import GlobalPrometheus, GlobalPrometheusArgs
 from components.leaf_cluster import LeafCluster, LeafClusterArgs
 from components.objects import monitoring_namespace
@@ -16,6 +24,7 @@ from components.stack_config import kubeconfigs, read_plan
 from components.waves import Waves
 
 __all__ = [
+    "AlertReceiver",
     "Authorities",
     "ChildStacks",
     "Credential",
@@ -33,6 +42,7 @@ __all__ = [
     "RegionalAggregatorArgs",
     "RemoteWriteReceiver",
     "Waves",
+    "alert_receivers_above",
     "cluster_provider",
     "exported_credentials",
     "kubeconfigs",

@@ -12,10 +12,11 @@ from components.gateway_config import KnownCaller, Shown, gateway_config, htpass
 from components.objects import create
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
-from fleet.names import CA_KEY
+from fleet.names import ALERTMANAGER_PORT, CA_KEY
 from fleet.plan import (
     FLEET,
     PUBLIC,
+    AlertEdge,
     ClusterPlan,
     FederationEdge,
     GatewayPlan,
@@ -41,6 +42,16 @@ class RemoteWriteReceiver:
 
     edge: RemoteWriteEdge
     url: pulumi.Output[str]
+    credentials: EdgeCredential
+
+
+@dataclass(frozen=True, slots=True)
+class AlertReceiver:
+    """What a sender needs to have its alerts heard at one Alertmanager."""
+
+    edge: AlertEdge
+    address: pulumi.Output[str]
+    """`host:port` of the gateway before it."""
     credentials: EdgeCredential
 
 
@@ -74,10 +85,9 @@ class Gateway(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         readers = [_ReaderKey(reader, password_parts(reader, self)) for reader in cluster.readers]
         known: list[KnownCaller] = [*callers, *readers]
-        data = {
-            ACCOUNTS_KEY: htpasswd(known),
-            CONFIG_KEY: gateway_config(known, _shown(name, plan, callers, args["authorities"], self)),
-        }
+        shown = _shown(name, plan, callers, args["authorities"], self)
+        alertmanager = _alertmanager(name, cluster, child) if cluster.hears_alerts else None
+        data = {ACCOUNTS_KEY: htpasswd(known), CONFIG_KEY: gateway_config(known, shown, alertmanager)}
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
         if readers:
             held: dict[str, pulumi.Input[str]] = {each.edge.name: each.parts["password"] for each in readers}
@@ -109,16 +119,39 @@ class Gateway(pulumi.ComponentResource):
             if isinstance(caller.edge, RemoteWriteEdge)
         )
 
+    @property
+    def alert_receivers(self) -> tuple[AlertReceiver, ...]:
+        """One for each planned sender."""
+        return tuple(
+            AlertReceiver(caller.edge, self.address, caller)
+            for caller in self._callers
+            if isinstance(caller.edge, AlertEdge)
+        )
+
 
 def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tuple[RemoteWriteReceiver, ...]:
     """Receivers that another stack deploys, which is deployed later: their addresses stand on the page."""
+    return tuple(
+        RemoteWriteReceiver(edge, pulumi.Output.concat("https://", address, "/api/v1/write"), credentials[edge.id])
+        for edge in plan.remote_write
+        if (address := _address_above(plan, edge.receiver)) is not None
+    )
 
-    def url(edge: RemoteWriteEdge) -> pulumi.Output[str]:
-        gateway = cast("GatewayPlan", plan.outside[edge.receiver].gateway)
-        return pulumi.Output.from_input(f"https://{gateway.host}:{gateway.port}/api/v1/write")
 
-    above = (edge for edge in plan.remote_write if edge.receiver in plan.outside)
-    return tuple(RemoteWriteReceiver(edge, url(edge), credentials[edge.id]) for edge in above)
+def alert_receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tuple[AlertReceiver, ...]:
+    """The same of Alertmanagers."""
+    return tuple(
+        AlertReceiver(edge, address, credentials[edge.id])
+        for edge in plan.alerts
+        if (address := _address_above(plan, edge.receiver)) is not None
+    )
+
+
+def _address_above(plan: Plan, receiver: str) -> pulumi.Output[str] | None:
+    if receiver not in plan.outside:
+        return None
+    gateway = cast("GatewayPlan", plan.outside[receiver].gateway)
+    return pulumi.Output.from_input(f"{gateway.host}:{gateway.port}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +175,13 @@ def _shown(
         f"{name}-certificate", length=32, special=False, opts=pulumi.ResourceOptions(parent=parent)
     )
     return Shown(below, pulumi.Output.secret(made(path.result)))
+
+
+def _alertmanager(name: str, cluster: ClusterPlan, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """`host:port` inside of the cluster."""
+    service = create(f"{name}-alertmanager", manifests.gateway_alertmanager(cluster), opts)
+    address = cast("k8s.core.v1.Service", service).spec.cluster_ip
+    return address.apply(lambda address: f"{_bracketed(address)}:{ALERTMANAGER_PORT}")
 
 
 def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:

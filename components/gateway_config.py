@@ -44,8 +44,10 @@ class Shown:
     """Where on loopback the gateway finds its own, if somebody else makes it; a secret."""
 
 
-def gateway_config(callers: Sequence[KnownCaller], shown: Shown | None) -> pulumi.Output[str]:
-    """Caddy's, as JSON text; without TLS where nothing is `shown`."""
+def gateway_config(
+    callers: Sequence[KnownCaller], shown: Shown | None, alertmanager: pulumi.Output[str] | None = None
+) -> pulumi.Output[str]:
+    """Caddy's, as JSON text; without TLS where nothing is `shown`. `alertmanager` is `host:port`."""
 
     def config(resolved: _Resolved) -> str:
         known = [
@@ -63,12 +65,13 @@ def gateway_config(callers: Sequence[KnownCaller], shown: Shown | None) -> pulum
         served = [KeyPair(*each) for each in resolved["served"] if all(each)]
         mounted = MountedKeyPair(CERTIFICATE_MOUNT, resolved["path"]) if resolved["path"] is not None else None
         tls = Tls(served, authorities, mounted) if shown is not None else None
-        return json.dumps(caddy_config(known, tls), sort_keys=True)
+        return json.dumps(caddy_config(known, tls, resolved["alertmanager"]), sort_keys=True)
 
     return pulumi.Output.all(
         parts=[{part: caller.parts[part] for part in shown_parts(caller.edge.key)} for caller in callers],
         served=[(each.certificate, each.key) for each in shown.certificates] if shown is not None else [],
         path=shown.path if shown is not None else None,
+        alertmanager=alertmanager,
     ).apply(lambda resolved: config(cast("_Resolved", resolved)))
 
 
@@ -76,6 +79,7 @@ class _Resolved(TypedDict):
     parts: Sequence[Mapping[Part, str]]
     served: Sequence[tuple[str, str]]
     path: str | None
+    alertmanager: str | None
 
 
 def _by_generation(key: Key, parts: Mapping[Part, str], part: Callable[[int], Part]) -> dict[int, str]:

@@ -3,7 +3,8 @@ from typing import TypedDict
 
 import pulumi
 
-from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
+from components.gateway import AlertReceiver, FederationTarget, Gateway, RemoteWriteReceiver
+from components.notifier import alert_credentials
 from components.objects import alerting_rules, recording_rules
 from components.release import kube_prometheus_stack
 from components.remote_write import as_receivers, remote_write_credentials
@@ -22,6 +23,8 @@ class LeafClusterArgs(TypedDict):
     """Where it writes its aggregates to."""
     alerts: Sequence[AlertGroup]
     """What its Prometheus notices of itself."""
+    alert_receivers: Sequence[AlertReceiver]
+    """Where its alerts are heard."""
     waves: Waves
     """When the release may be touched."""
 
@@ -39,6 +42,7 @@ class LeafCluster(pulumi.ComponentResource):
         secrets = [remote_write_credentials(cluster, receivers, self)] if receivers else []
         if gateway is not None:
             secrets.append(gateway.secret)
+        secrets += alert_credentials(cluster, args["alert_receivers"], self)
         values = chart_values(cluster, receivers=as_receivers(receivers))
         release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.federation_targets = gateway.federation_targets if gateway is not None else ()

@@ -4,7 +4,8 @@ from typing import TypedDict
 import pulumi
 
 from components.federation import as_children, federation_credentials
-from components.gateway import FederationTarget, Gateway
+from components.gateway import AlertReceiver, FederationTarget, Gateway
+from components.notifier import alert_credentials
 from components.objects import alerting_rules, recording_rules
 from components.release import kube_prometheus_stack
 from components.waves import Waves
@@ -22,6 +23,8 @@ class RegionalAggregatorArgs(TypedDict):
     """The region's leaves."""
     alerts: Sequence[AlertGroup]
     """What its Prometheus notices of itself and of those below."""
+    alert_receivers: Sequence[AlertReceiver]
+    """Where its alerts are heard."""
     waves: Waves
     """When the release may be touched."""
 
@@ -36,9 +39,10 @@ class RegionalAggregator(pulumi.ComponentResource):
     def __init__(self, name: str, args: RegionalAggregatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prometheus-fleet:index:RegionalAggregator", name, None, opts)
         cluster, gateway, children = args["cluster"], args["gateway"], args["children"]
-        passwords = federation_credentials(cluster, children, self)
+        secrets = [gateway.secret, federation_credentials(cluster, children, self)]
+        secrets += alert_credentials(cluster, args["alert_receivers"], self)
         values = chart_values(cluster, children=as_children(children))
-        release = kube_prometheus_stack(cluster, values, self, [gateway.secret, passwords], args["waves"])
+        release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.federation_targets = gateway.federation_targets
         self.recording_rules = recording_rules(cluster, self, release)
         alerting_rules(cluster, args["alerts"], self, release)

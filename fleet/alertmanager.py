@@ -1,7 +1,8 @@
 """The Alertmanager beside the global Prometheus, as chart values: who hears of what, and what is muted by what."""
 
 from fleet import headers, pods
-from fleet.page import Alerting, UrlSecret
+from fleet.page import Alerting, Storage, UrlSecret
+from fleet.storage import KEPT, volume_claim
 
 Config = dict[str, object]
 
@@ -12,7 +13,8 @@ _DEAD_MANS_SWITCH = "dead-mans-switch"
 
 def alertmanager(alerting: Alerting) -> Config:
     """The chart's `alertmanager`."""
-    used = [each.secret for each in (alerting.webhook, alerting.dead_mans_switch) if each is not None]
+    hooks = (alerting.webhook, alerting.dead_mans_switch, *(route.webhook for route in alerting.routes))
+    used = [each.secret for each in hooks if each is not None]
     spec: Config = {
         # It asks nothing of its API server.
         "automountServiceAccountToken": False,
@@ -22,9 +24,16 @@ def alertmanager(alerting: Alerting) -> Config:
         # fleet do not have: with this, those beside Alertmanager itself hear of all.
         "alertmanagerConfigMatcherStrategy": {"type": "OnNamespaceExceptForAlertmanagerNamespace"},
         **({"secrets": [*dict.fromkeys(used)]} if used else {}),
+        **_kept(alerting.storage),
     }
     account = {"automountServiceAccountToken": False}
     return {"enabled": True, "config": _config(alerting), "alertmanagerSpec": spec, "serviceAccount": account}
+
+
+def _kept(storage: Storage | None) -> Config:
+    if storage is None:
+        return {}
+    return {"storage": volume_claim(storage), "persistentVolumeClaimRetentionPolicy": KEPT}
 
 
 def _config(alerting: Alerting) -> Config:
@@ -32,23 +41,43 @@ def _config(alerting: Alerting) -> Config:
         "route": {
             "receiver": _NOBODY if alerting.webhook is None else _WEBHOOK,
             "group_by": ["cluster", "region", "alertname"],
-            "routes": [_watchdog(alerting), {"matchers": ['severity="none"'], "receiver": _NOBODY}],
+            "routes": [
+                _watchdog(alerting),
+                {"matchers": ['severity="none"'], "receiver": _NOBODY},
+                *(
+                    {"matchers": [*route.matchers], "receiver": _NOBODY if route.webhook is None else _route(number)}
+                    for number, route in enumerate(alerting.routes)
+                ),
+            ],
         },
         "receivers": [
             {"name": _NOBODY},
             *_webhook(_WEBHOOK, alerting.webhook, send_resolved=True),
             *_webhook(_DEAD_MANS_SWITCH, alerting.dead_mans_switch, send_resolved=False),
+            *(
+                receiver
+                for number, route in enumerate(alerting.routes)
+                for receiver in _webhook(_route(number), route.webhook, send_resolved=True)
+            ),
         ],
         "inhibit_rules": [
             _muted_by_maintenance('cluster!=""', "cluster"),
             # A regional cluster's own: it has no label `cluster`.
             _muted_by_maintenance('cluster=""', "region"),
+            _muted_by_absence('cluster!=""', "cluster"),
+            _muted_by_absence('cluster=""', "region"),
+            {
+                "source_matchers": ['severity="critical"'],
+                "target_matchers": ['severity="warning"'],
+                "equal": [*_WHAT_IT_IS_ABOUT],
+            },
         ],
     }
 
 
 def _watchdog(alerting: Alerting) -> Config:
-    route: Config = {"matchers": ['alertname="Watchdog"']}
+    # The global cluster's own: that of another one says nothing about it, and that of nobody below looks like it.
+    route: Config = {"matchers": ['alertname="Watchdog"', 'cluster=""', 'region=""']}
     if alerting.dead_mans_switch is None:
         return {**route, "receiver": _NOBODY}
     often = {"group_wait": "0s", "group_interval": "1m", "repeat_interval": "1m"}
@@ -62,9 +91,35 @@ def _webhook(name: str, url: UrlSecret | None, *, send_resolved: bool) -> list[C
     return [{"name": name, "webhook_configs": [{"url_file": path, "send_resolved": send_resolved}]}]
 
 
+def _route(number: int) -> str:
+    return f"route-{number}"
+
+
 def _muted_by_maintenance(whose: str, label: str) -> Config:
     return {
         "source_matchers": ['alertname="ClusterInMaintenance"', whose],
         "target_matchers": ['alertname!="ClusterInMaintenance"', f'{label}!=""'],
         "equal": [label],
     }
+
+
+def _muted_by_absence(whose: str, label: str) -> Config:
+    """What others say of a cluster of which nothing is known follows from that. What it says itself does not."""
+    return {
+        "source_matchers": [f'alertname=~"{_GONE}"', whose],
+        "target_matchers": [
+            f'alertname!~"{_GONE}|ClusterInMaintenance"',
+            whose,
+            f'{label}!=""',
+            'level!~"cluster|regional"',
+        ],
+        "equal": [label],
+    }
+
+
+_GONE = "ClusterSilent|FederationTargetDown"
+_WHAT_IT_IS_ABOUT = (
+    *("alertname", "cluster", "region", "edge", "job", "instance", "name"),
+    *("namespace", "service", "node", "pod", "persistentvolumeclaim", "rule_group", "remote_name", "url"),
+)
+"""Labels in which the warning and the critical form of one alert agree; one that neither has counts as equal."""

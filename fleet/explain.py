@@ -7,7 +7,7 @@ from fleet.errors import FleetError, Problem
 from fleet.names import Tier
 from fleet.page import Rule
 from fleet.page.problems import did_you_mean
-from fleet.plan import ClusterPlan, DiscoveredEdge, Edge, FederationEdge, Plan
+from fleet.plan import ClusterPlan, DiscoveredEdge, FederationEdge, Plan, RemoteWriteEdge
 from fleet.promql import Selector, is_literal
 from fleet.rules import coverage_rules, global_rules, of_edges, of_gateways, own_rules, reads, region_rules
 
@@ -120,7 +120,7 @@ def _read(exprs: Iterable[str]) -> frozenset[str]:
     return frozenset(name for expr in exprs for name in reads(expr))
 
 
-def _carries(edge: Edge, name: str) -> bool:
+def _carries(edge: FederationEdge | RemoteWriteEdge, name: str) -> bool:
     if isinstance(edge, FederationEdge):
         return any(Selector.parse(match).selects(name) for match in edge.matches)
     return name in edge.keep
@@ -131,7 +131,7 @@ def _holders(plan: Plan, rules: Sequence[Rule], name: str) -> set[str]:
     # Nobody but itself knows what a discovered child holds: it may hold all that it is asked for.
     holders |= {edge.parent for edge in plan.discovered if _carries(edge, name)}
     # The plan lists edges from below upward.
-    for edge in plan.edges:
+    for edge in (*plan.federation, *plan.remote_write):
         below, above = (edge.callee, edge.caller) if isinstance(edge, FederationEdge) else (edge.caller, edge.callee)
         if below in holders and _carries(edge, name):
             holders.add(above)

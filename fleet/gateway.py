@@ -10,7 +10,7 @@ import re
 import ssl
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -19,9 +19,16 @@ from urllib.parse import urlencode
 from cryptography import x509
 
 from fleet import page, pods, versions
-from fleet.names import GATEWAY, GATEWAY_CERTIFICATE, GATEWAY_CONTAINER, GATEWAY_FACTS_PORT, GATEWAY_PORT
+from fleet.names import (
+    GATEWAY,
+    GATEWAY_CERTIFICATE,
+    GATEWAY_CONTAINER,
+    GATEWAY_FACTS_PORT,
+    GATEWAY_PORT,
+)
 from fleet.pem import common_name, load
-from fleet.plan import Call, Discovery, FederationEdge, Reader, RemoteWriteEdge
+from fleet.plan import AlertEdge, Call, Discovery, FederationEdge, Reader, RemoteWriteEdge
+from fleet.posted_alerts import own_alerts
 
 CONFIG_KEY = "caddy.json"
 ACCOUNTS_KEY = "auth"
@@ -33,6 +40,9 @@ WRITE_LIMIT = 32 * 2**20
 
 READ_LIMIT = 64 * 2**10
 """Bytes of one query."""
+
+ALERT_LIMIT = 2**20
+"""Bytes of one post of alerts: Prometheus sends at most 256 of them at a time, of a KiB or so each."""
 
 HEADER_LIMIT = 4 * 2**10
 """Bytes of a request's headers, beside the query string."""
@@ -108,11 +118,15 @@ def match_query(matches: Sequence[str]) -> str:
     return urlencode([("match[]", match) for match in matches])
 
 
-def caddy_config(callers: Sequence[Caller], tls: Tls | None) -> dict[str, object]:
+def caddy_config(callers: Sequence[Caller], tls: Tls | None, alertmanager: str | None = None) -> dict[str, object]:
     """Caddy's JSON: for each edge, what it was planned to carry, to whom it was planned for; 404 for everything else.
 
     Without `tls`, a gateway for a child in the caller's own cluster, where somebody else decides about certificates.
+    `alertmanager` is `host:port`; without it, nobody's alerts are taken in.
     """
+    upstreams = {_FEDERATE: _PROMETHEUS, _WRITE: _PROMETHEUS, _READ: _PROMETHEUS}
+    if alertmanager is not None:
+        upstreams[_ALERT] = alertmanager
     longest = max((len(query) for caller in callers for query in _longest_queries(caller.edge)), default=0)
     slowest = _slowest_answer(callers)
     gateway: dict[str, object] = {
@@ -128,7 +142,11 @@ def caddy_config(callers: Sequence[Caller], tls: Tls | None) -> dict[str, object
         "logs": {"default_logger_name": _REFUSED},
         "routes": [
             {"handle": [_answer_headers(secure=tls is not None)]},
-            *(route for way in _WAYS for route in _way_in(way, [each for each in callers if _way(each.edge) is way])),
+            *(
+                route
+                for way, upstream in upstreams.items()
+                for route in _way_in(way, upstream, [each for each in callers if _way(each.edge) is way])
+            ),
             {"handle": [_status(404)]},
         ],
         "named_routes": {_OTHER_GENERATION: {"handle": _OBSERVED}},
@@ -182,13 +200,13 @@ def _longest_queries(call: Call) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """One kind of request that Prometheus is asked to answer."""
+    """One kind of request."""
 
     path: str
     """A pattern of the whole path."""
     methods: tuple[str, ...]
     headers: tuple[str, ...]
-    """What Prometheus needs of the request's."""
+    """What is needed of the request's."""
     body: int
     """Bytes at most."""
     timeout: timedelta
@@ -211,7 +229,14 @@ _READ = _Way(
     # Prometheus's own.
     timedelta(minutes=2),
 )
-_WAYS = (_FEDERATE, _WRITE, _READ)
+_ALERT = _Way(
+    "/api/v2/alerts",
+    ("POST",),
+    ("Content-Type", "User-Agent"),
+    ALERT_LIMIT,
+    # Prometheus's own.
+    timedelta(seconds=10),
+)
 
 
 def _way(call: Call) -> _Way:
@@ -220,18 +245,20 @@ def _way(call: Call) -> _Way:
             return _WRITE
         case Reader():
             return _READ
+        case AlertEdge():
+            return _ALERT
         case _:
             return _FEDERATE
 
 
-def _way_in(way: _Way, callers: Sequence[Caller]) -> list[Route]:
+def _way_in(way: _Way, upstream: str, callers: Sequence[Caller]) -> list[Route]:
     if not callers:
         return []
     passwords = any(caller.edge.key.auth != "mtls" for caller in callers)
     challenge = {"WWW-Authenticate": ['Basic realm="restricted"']} if passwords else {}
     routes: list[Route] = [
         *(
-            {"match": [_shows_identity_of(caller)], "handle": _edge_handlers(caller), "terminal": True}
+            {"match": [_shows_identity_of(caller)], "handle": _edge_handlers(caller, upstream), "terminal": True}
             for caller in callers
         ),
         {"handle": [{**_status(401), "headers": challenge}]},
@@ -281,16 +308,17 @@ def _basic_authorization(user: str, beginning: str) -> str:
     return rf"^Basic {re.escape(known)}{ending}[A-Za-z0-9+/]{{0,{longest}}}={{0,2}}$"
 
 
-def _edge_handlers(caller: Caller) -> list[Handler]:
+def _edge_handlers(caller: Caller, upstream: str) -> list[Handler]:
     edge = caller.edge
-    handlers: list[Handler] = []
+    # First of all: what follows an error is a copy of the request, whose body nothing else would limit.
+    handlers: list[Handler] = [{"handler": "request_body", "max_size": _way(edge).body}]
     if edge.key.auth != "basic":
         handlers.append(
             _subroute([_other_certificate(edge, each) for each in edge.key.accepted if each != edge.key.generation])
         )
     if edge.key.auth != "mtls":
         handlers.append(_password(caller))
-    return [*handlers, _only_planned(edge), _subroute(_OBSERVATION), *_prometheus(edge)]
+    return [*handlers, *_only_planned(edge), _subroute(_OBSERVATION), *_passed_on(edge, upstream)]
 
 
 def _other_certificate(edge: Call, generation: int) -> Route:
@@ -346,15 +374,23 @@ _ANSWER_WITHOUT_CHALLENGE: Handler = {"handler": "headers", "response": {"delete
 # What they may ask
 
 
-def _only_planned(edge: Call) -> Handler:
-    planned = _matches("{http.request.uri.query}", _planned_query(edge))
+def _only_planned(edge: Call) -> Iterator[Handler]:
+    yield _refused_unless(_matches("{http.request.uri.query}", _planned_query(edge)))
+    if isinstance(edge, AlertEdge):
+        body = "{http.request.body}"
+        yield _refused_unless(_matches(body, own_alerts(edge)))
+        # What was read goes on: of such a copy, nothing would be left.
+        yield {"handler": "request_body", "set": body}
+
+
+def _refused_unless(planned: Matcher) -> Handler:
     return _subroute([{"match": [{"not": [planned]}], "handle": [_status(403)], "terminal": True}])
 
 
 def _planned_query(edge: Call) -> str:
     """Planned selectors, no more often than planned: fewer show nothing else, and one more comes without a gap."""
     match edge:
-        case RemoteWriteEdge():
+        case RemoteWriteEdge() | AlertEdge():
             return "^$"
         case Reader():
             return ""
@@ -367,12 +403,12 @@ def _some_of(matches: Sequence[str]) -> str:
     return f"{match}(?:&{match}){{0,{len(matches) - 1}}}"
 
 
-def _prometheus(edge: Call) -> list[Handler]:
-    """Nothing of the request goes on but what Prometheus needs of it: the credential ends here."""
+def _passed_on(edge: Call, upstream: str) -> list[Handler]:
+    """Nothing of the request goes on but what is needed of it: the credential ends here."""
     way = _way(edge)
     proxy: Handler = {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": _PROMETHEUS}],
+        "upstreams": [{"dial": upstream}],
         "headers": {
             "request": {
                 "delete": ["*"],
@@ -382,7 +418,7 @@ def _prometheus(edge: Call) -> list[Handler]:
     }
     # Caddy adds its name last of all.
     nameless: Handler = {"handler": "headers", "response": {"deferred": True, "delete": ["Via"]}}
-    return [{"handler": "request_body", "max_size": way.body}, nameless, proxy]
+    return [nameless, proxy]
 
 
 # What an operator sees

@@ -8,9 +8,9 @@ from typing import TypedDict
 
 import bcrypt
 
-from fleet.names import DISCOVERY_KEY, FEDERATION_CREDENTIALS, REMOTE_WRITE_CREDENTIALS
+from fleet.names import ALERT_CREDENTIALS, DISCOVERY_KEY, FEDERATION_CREDENTIALS, REMOTE_WRITE_CREDENTIALS
 from fleet.pem import authorities_in, signers_of
-from fleet.plan import FLEET, PUBLIC, Discovery, Edge, FederationEdge, Key, RemoteWriteEdge
+from fleet.plan import FLEET, PUBLIC, AlertEdge, Discovery, Edge, FederationEdge, Key, RemoteWriteEdge
 
 
 class TargetGroup(TypedDict):
@@ -154,7 +154,14 @@ def needed_above(edge: Edge) -> tuple[Part, ...]:
 
 def mounted(edge: Edge, key: str) -> str:
     """The file that `key` of the caller's Secret is in its Prometheus."""
-    return mounted_file(FEDERATION_CREDENTIALS if isinstance(edge, FederationEdge) else REMOTE_WRITE_CREDENTIALS, key)
+    match edge:
+        case FederationEdge():
+            secret = FEDERATION_CREDENTIALS
+        case RemoteWriteEdge():
+            secret = REMOTE_WRITE_CREDENTIALS
+        case AlertEdge():
+            secret = ALERT_CREDENTIALS
+    return mounted_file(secret, key)
 
 
 def mounted_file(secret: str, key: str) -> str:

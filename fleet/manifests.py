@@ -7,10 +7,14 @@ from typing import NotRequired, TypedDict
 from fleet import admission
 from fleet.alerts import AlertGroup
 from fleet.names import (
+    ALERT_CREDENTIALS,
+    ALERTMANAGER,
+    ALERTMANAGER_PORT,
     CA_KEY,
     DISCOVERY_ACCOUNT,
     FEDERATION_CREDENTIALS,
     GATEWAY,
+    GATEWAY_ALERTMANAGER,
     GATEWAY_CA,
     GATEWAY_CERTIFICATE,
     GATEWAY_CONTAINER,
@@ -65,6 +69,11 @@ def remote_write_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -
     return _secret(cluster, REMOTE_WRITE_CREDENTIALS, data)
 
 
+def alert_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
+    """What it shows the Alertmanager that hears of its alerts, and the configuration by which it finds that one."""
+    return _secret(cluster, ALERT_CREDENTIALS, data)
+
+
 def gateway_service(cluster: ClusterPlan) -> Manifest:
     """A Service of the gateway's own: publishing the chart's would publish Prometheus itself on 9090."""
     if cluster.gateway is None:
@@ -88,6 +97,20 @@ def gateway_service(cluster: ClusterPlan) -> Manifest:
         # Replicas scrape at different moments: a caller that went from one to the other would see time run back.
         spec["sessionAffinity"] = "ClientIP"
     metadata = _metadata(cluster, GATEWAY)
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+def gateway_alertmanager(cluster: ClusterPlan) -> Manifest:
+    """By which the gateway reaches the Alertmanager: the address of the chart's own Service is known too late.
+
+    By its address, for what is asked on each call should depend on no DNS server.
+    """
+    spec: dict[str, object] = {
+        "type": "ClusterIP",
+        "ports": [{"name": "alerts", "port": ALERTMANAGER_PORT, "targetPort": ALERTMANAGER_PORT, "protocol": "TCP"}],
+        "selector": {"app.kubernetes.io/name": "alertmanager", "alertmanager": ALERTMANAGER},
+    }
+    metadata = _metadata(cluster, GATEWAY_ALERTMANAGER)
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
 
 

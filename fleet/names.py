@@ -28,6 +28,8 @@ GATEWAY_CERTIFICATE = f"{GATEWAY}-certificate"
 GATEWAY_CONTAINER = "gateway"
 GATEWAY_PORT = 9443
 GATEWAY_READERS = "gateway-readers"
+GATEWAY_ALERTMANAGER = f"{GATEWAY}-alertmanager"
+ALERTMANAGER_PORT = 9093
 # Among the keys of the readers, which are names of theirs: none of those has a dot.
 CA_KEY = "ca.crt"
 GATEWAY_FACTS_PORT = 9444
@@ -35,6 +37,9 @@ GATEWAY_FACTS_PORT = 9444
 
 FEDERATION_CREDENTIALS = "federation-credentials"
 REMOTE_WRITE_CREDENTIALS = "remote-write-credentials"
+ALERT_CREDENTIALS = "alert-credentials"
+# Among the keys of the alert credentials, which begin with the name of a cluster: none of those has a dot.
+ALERTMANAGERS_KEY = "alertmanagers.yaml"
 
 # The caller's Secrets say with this key, in the form of Prometheus's file discovery, which keys they hold.
 HELD_KEYS = "keys.json"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from fleet import manifests
 from fleet.manifests import Manifest
-from fleet.names import ALERTMANAGER, GATEWAY_PORT, OPERATOR, PROMETHEUS, RELEASE
+from fleet.names import ALERTMANAGER, ALERTMANAGER_PORT, GATEWAY_PORT, OPERATOR, PROMETHEUS, RELEASE
 from fleet.page import NetworkPolicies
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values, is_on
@@ -29,7 +29,6 @@ _JOBS = [f"{RELEASE}-{job}" for job in ("admission-create", "admission-patch", "
 _CHART_JOBS = {"matchExpressions": [{"key": "batch.kubernetes.io/job-name", "operator": "In", "values": _JOBS}]}
 
 _PROMETHEUS_PORT = 9090
-_ALERTMANAGER_PORT = 9093
 _ALERTMANAGER_PEERS_PORT = 9094
 _RELOADER_PORT = 8080
 _API_SERVER_PORTS = (443, 6443)
@@ -104,11 +103,11 @@ def _alertmanager(known: NetworkPolicies) -> Rule:
     replicas = [_pods(_ALERTMANAGER)]
     gossip = [*_ports("TCP", [_ALERTMANAGER_PEERS_PORT]), *_ports("UDP", [_ALERTMANAGER_PEERS_PORT])]
     ingress: list[Rule] = [
-        _rule("from", [_pods(_PROMETHEUS)], [_ALERTMANAGER_PORT, _RELOADER_PORT]),
+        _rule("from", [_pods(_PROMETHEUS)], [ALERTMANAGER_PORT, _RELOADER_PORT]),
         {"from": replicas, "ports": gossip},
     ]
     if known.api_server is not None:
-        ingress.append(_rule("from", _blocks(known.api_server), [_ALERTMANAGER_PORT]))
+        ingress.append(_rule("from", _blocks(known.api_server), [ALERTMANAGER_PORT]))
     # Whom it notifies, and at which port, is for its own configuration to say.
     anybody: Rule = {"ports": [{"protocol": "TCP"}]}
     return _spec(_ALERTMANAGER, ingress, [_dns(), anybody, {"to": replicas, "ports": gossip}])

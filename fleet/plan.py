@@ -233,7 +233,50 @@ class RemoteWriteEdge:
         return f"{self.sender}-writes-{self.receiver}"
 
 
-Edge = FederationEdge | RemoteWriteEdge
+@dataclass(frozen=True, slots=True)
+class AlertEdge:
+    """`sender` posts its alerts to the Alertmanager beside `receiver`, at `/api/v2/alerts`."""
+
+    sender: str
+    receiver: str
+    region: str | None
+    clusters: tuple[str, ...]
+    """`cluster` label values that the sender may speak for: its own, or those of its region's leaves."""
+    asserts_cluster: bool
+    """Whether every alert has the sender's own `cluster`: a leaf speaks for itself alone, a region for several."""
+    server: Identity
+    """The receiver's gateway."""
+    across_stacks: bool
+    key: Key
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What every alert has, whatever its rule says."""
+        labels = {"region": self.region} if self.region is not None else {}
+        return {"cluster": self.sender, **labels} if self.asserts_cluster else labels
+
+    @property
+    def caller(self) -> str:
+        return self.sender
+
+    @property
+    def callee(self) -> str:
+        return self.receiver
+
+    @property
+    def lower(self) -> str:
+        return self.sender
+
+    @property
+    def upper(self) -> str:
+        return self.receiver
+
+    @property
+    def id(self) -> str:
+        return f"{self.sender}-alerts-{self.receiver}"
+
+
+Edge = FederationEdge | RemoteWriteEdge | AlertEdge
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +370,10 @@ class ClusterPlan:
     maintenance: Maintenance | None
     alerting: Alerting | None
     """Of the cluster that has the Alertmanager."""
+    hears_alerts: bool
+    """Whether its Alertmanager hears of other clusters' alerts."""
+    sends_alerts: bool
+    """Whether another cluster's Alertmanager hears of its alerts."""
     discovery: Discovery | None
     """Children outside of the fleet that it federates; None where the page allows none."""
     network_policies: NetworkPolicies | None
@@ -347,6 +394,7 @@ class Plan:
     clusters: Mapping[str, ClusterPlan]
     federation: tuple[FederationEdge, ...]
     remote_write: tuple[RemoteWriteEdge, ...]
+    alerts: tuple[AlertEdge, ...]
     authority: Authority
     dashboards: bool
     """Whether Grafana's dashboards lie beside the global cluster's release."""
@@ -365,9 +413,14 @@ class Plan:
         def touched(edge: Edge) -> bool:
             return edge.caller in own or edge.callee in own
 
-        federation, remote_write = tuple(filter(touched, self.federation)), tuple(filter(touched, self.remote_write))
-        outside = {name: cluster for name, cluster in self.clusters.items() if name not in own}
-        return replace(self, clusters=own, federation=federation, remote_write=remote_write, outside=outside)
+        return replace(
+            self,
+            clusters=own,
+            federation=tuple(filter(touched, self.federation)),
+            remote_write=tuple(filter(touched, self.remote_write)),
+            alerts=tuple(filter(touched, self.alerts)),
+            outside={name: cluster for name, cluster in self.clusters.items() if name not in own},
+        )
 
     @property
     def everywhere(self) -> Mapping[str, ClusterPlan]:
@@ -385,7 +438,7 @@ class Plan:
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        return (*self.federation, *self.remote_write)
+        return (*self.federation, *self.remote_write, *self.alerts)
 
     @property
     def keyed(self) -> tuple[Edge | Discovery, ...]:
@@ -414,6 +467,9 @@ class Plan:
 
     def written_by(self, sender: str) -> tuple[RemoteWriteEdge, ...]:
         return tuple(edge for edge in self.remote_write if edge.sender == sender)
+
+    def alerts_of(self, sender: str) -> tuple[AlertEdge, ...]:
+        return tuple(edge for edge in self.alerts if edge.sender == sender)
 
     def calls_to(self, callee: str) -> tuple[Edge, ...]:
         return tuple(edge for edge in self.edges if edge.callee == callee)

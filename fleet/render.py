@@ -12,8 +12,9 @@ from fleet.dashboards import dashboards
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.keys import held
 from fleet.manifests import Manifest
-from fleet.names import CA_KEY, HELD_KEYS, Tier
+from fleet.names import ALERTMANAGERS_KEY, CA_KEY, HELD_KEYS, Tier
 from fleet.network_policies import network_policies
+from fleet.notifier import alertmanagers
 from fleet.plan import PUBLIC, ClusterPlan, Discovery, Edge, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
@@ -79,12 +80,7 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     yield manifests.namespace(cluster)
     yield from network_policies(cluster)
     if cluster.gateway is not None:
-        yield manifests.gateway_service(cluster)
-        yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
-        yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
-        if cluster.readers:
-            ca = {CA_KEY: _PUBLIC_PART} if cluster.gateway.server.ca != PUBLIC else {}
-            yield manifests.gateway_readers(cluster, {**{reader.name: _SECRET for reader in cluster.readers}, **ca})
+        yield from _gateway_manifests(cluster, cluster.gateway)
     calls: list[Edge | Discovery] = [*plan.federated_by(cluster.name)]
     if cluster.discovery is not None:
         calls.append(cluster.discovery)
@@ -93,11 +89,25 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         yield manifests.federation_credentials(cluster, _held_data(calls))
     if writes := plan.written_by(cluster.name):
         yield manifests.remote_write_credentials(cluster, _held_data(writes))
+    for edge in plan.alerts_of(cluster.name):
+        config = {ALERTMANAGERS_KEY: alertmanagers(edge, _address(plan.cluster(edge.receiver)))}
+        yield manifests.alert_credentials(cluster, {**_held_data([edge]), **config})
     for group in (*rule_groups(cluster), *alert_groups(plan, cluster)):
         yield manifests.prometheus_rule(cluster, group)
     if cluster.tier is Tier.GLOBAL:
         for uid, model in dashboards(plan).items():
             yield manifests.dashboard(cluster, uid, model)
+
+
+def _gateway_manifests(cluster: ClusterPlan, gateway: GatewayPlan) -> Iterator[Manifest]:
+    yield manifests.gateway_service(cluster)
+    yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
+    if cluster.hears_alerts:
+        yield manifests.gateway_alertmanager(cluster)
+    yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
+    if cluster.readers:
+        ca = {CA_KEY: _PUBLIC_PART} if gateway.server.ca != PUBLIC else {}
+        yield manifests.gateway_readers(cluster, {**{reader.name: _SECRET for reader in cluster.readers}, **ca})
 
 
 def _held_data(calls: Iterable[Edge | Discovery]) -> Mapping[str, object]:

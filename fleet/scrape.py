@@ -15,7 +15,7 @@ from fleet.names import (
     HELD_KEYS_JOB,
     service_labels,
 )
-from fleet.plan import DiscoveredEdge, FederationEdge, RemoteWriteEdge
+from fleet.plan import AlertEdge, DiscoveredEdge, FederationEdge, RemoteWriteEdge
 from fleet.promql import Selector
 
 Job = dict[str, object]
@@ -107,7 +107,7 @@ def _federation(edge: FederationEdge, password: str) -> Job:
         "track_timestamps_staleness": True,
         "metrics_path": "/federate",
         "params": {"match[]": list(edge.matches)},
-        **_transport(edge),
+        **transport(edge),
         "scrape_interval": interval,
         "scrape_timeout": format_duration(edge.timeout),
         "sample_limit": edge.sample_limit,
@@ -115,16 +115,18 @@ def _federation(edge: FederationEdge, password: str) -> Job:
         **_SHAPE_LIMITS,
         # Prometheus sends the credential along, wherever a child redirects it to.
         "follow_redirects": False,
-        **({"basic_auth": _basic_auth(edge, password)} if edge.key.has_password else {}),
+        **({"basic_auth": basic_auth(edge, password)} if edge.key.has_password else {}),
         "metric_relabel_configs": [*_provenance(edge), *_DROP_LABELS_OF_THE_PATH],
     }
 
 
-def _basic_auth(edge: FederationEdge, key: str) -> dict[str, object]:
+def basic_auth(edge: FederationEdge | AlertEdge, key: str) -> dict[str, object]:
+    """`key` of the caller's Secret holds the password."""
     return {"username": edge.caller, "password_file": mounted(edge, key)}
 
 
-def _transport(edge: FederationEdge) -> Job:
+def transport(edge: FederationEdge | AlertEdge) -> dict[str, object]:
+    """By what the caller knows the callee, and the callee the caller."""
     if edge.server is None:
         return {"scheme": "http"}
     files = {f"{field}_file": mounted(edge, key) for field, key in tls_keys(edge).items()}

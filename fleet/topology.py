@@ -39,6 +39,9 @@ def topology_table(plan: Plan) -> Table:
         ends = _named(plan, edge.sender), _named(plan, edge.receiver)
         what, waves = f"{len(edge.keep)} metrics", wave(edge.sender, edge.receiver)
         table.add_row(*ends, "remote write", what, "at once", "-", *waves)
+    for edge in plan.alerts:
+        ends = _named(plan, edge.sender), _named(plan, edge.receiver)
+        table.add_row(*ends, "alerts", "whatever fires", "at once", "-", *wave(edge.sender, edge.receiver))
     for cluster in plan.clusters.values():
         for name in cluster.destinations:
             table.add_row(cluster.name, name, "remote write", "everything", "at once", "-", *wave(cluster.name))
@@ -80,6 +83,8 @@ def _drawing(plan: Plan) -> Iterator[str]:
         yield f'{nodes[edge.child]} -->|"{every}, {edge.estimate} series"| {nodes[edge.parent]}'
     for edge in plan.remote_write:
         yield f'{nodes[edge.sender]} -.->|"{len(edge.keep)} metrics"| {nodes[edge.receiver]}'
+    for edge in plan.alerts:
+        yield f'{nodes[edge.sender]} -.->|"alerts"| {nodes[edge.receiver]}'
     destinations = dict.fromkeys(name for cluster in plan.clusters.values() for name in cluster.destinations)
     for number, name in enumerate(destinations):
         yield f'd{number}[("{name}")]'

@@ -3,7 +3,7 @@
 One place decides what each tier runs. A page's own values come on top.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
@@ -13,6 +13,8 @@ from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
 from fleet.keys import mounted, password_key, tls_keys, username_key
 from fleet.names import (
+    ALERT_CREDENTIALS,
+    ALERTMANAGERS_KEY,
     FEDERATION_CREDENTIALS,
     RELEASE,
     REMOTE_WRITE_CREDENTIALS,
@@ -20,10 +22,11 @@ from fleet.names import (
     object_labels,
     service_labels,
 )
-from fleet.page import Destination, Resources, Storage
+from fleet.page import Destination, Resources
 from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge
 from fleet.quantity import parse_quantity
 from fleet.scrape import annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job
+from fleet.storage import KEPT, volume_claim
 
 Values = dict[str, object]
 
@@ -170,9 +173,7 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         spec["evaluationInterval"] = format_duration(cluster.rule_interval)
     if cluster.gateway is not None:
         jobs += gateway_jobs(cluster.scrape_interval)
-    secrets = [FEDERATION_CREDENTIALS] if children or cluster.discovered else []
-    if any(tls_keys(receiver.edge) for receiver in receivers):
-        secrets.append(REMOTE_WRITE_CREDENTIALS)
+    secrets = [*_mounted_secrets(cluster, children, receivers)]
     if secrets:
         spec["secrets"] = secrets
     inlined = [receiver.edge for receiver in receivers if receiver.edge.key.has_password]
@@ -186,6 +187,8 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         spec["remoteWrite"] = queues
     if cluster.receives_writes:
         spec["enableRemoteWriteReceiver"] = True
+    if cluster.sends_alerts:
+        spec["additionalAlertManagerConfigsSecret"] = {"name": ALERT_CREDENTIALS, "key": ALERTMANAGERS_KEY}
     containers, volumes = [pods.prometheus_container()], [pods.token_volume()]
     if cluster.gateway is not None:
         certificate = gateway.certificate_secret(cluster.gateway.tls)
@@ -194,14 +197,23 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
     return {**spec, "containers": containers, "volumes": volumes}
 
 
+def _mounted_secrets(cluster: ClusterPlan, children: Sequence[Child], receivers: Sequence[Receiver]) -> Iterator[str]:
+    """Whose files this Prometheus reads its keys from."""
+    if children or cluster.discovered:
+        yield FEDERATION_CREDENTIALS
+    if any(tls_keys(receiver.edge) for receiver in receivers):
+        yield REMOTE_WRITE_CREDENTIALS
+    if cluster.sends_alerts:
+        yield ALERT_CREDENTIALS
+
+
 def _size(cluster: ClusterPlan) -> Values:
     size: Values = {"replicas": cluster.replicas}
     if cluster.retention is not None:
         size["retention"] = format_duration(cluster.retention)
     if cluster.storage is not None:
-        size["storageSpec"] = _volume(cluster.storage)
-        # Kubernetes' own default, said here so that no other default of an operator or a chart deletes volumes.
-        size["persistentVolumeClaimRetentionPolicy"] = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+        size["storageSpec"] = volume_claim(cluster.storage)
+        size["persistentVolumeClaimRetentionPolicy"] = KEPT
         if cluster.retention is not None:
             # A full disk stops Prometheus for good; the rest is for what compaction needs beside its blocks.
             size["retentionSize"] = f"{int(parse_quantity(cluster.storage.size) * _FILLED / 2**20)}MiB"
@@ -211,13 +223,6 @@ def _size(cluster: ClusterPlan) -> Values:
 
 
 _FILLED = Decimal("0.85")
-
-
-def _volume(storage: Storage) -> Values:
-    spec: Values = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage.size}}}
-    if storage.class_ is not None:
-        spec["storageClassName"] = storage.class_
-    return {"volumeClaimTemplate": {"spec": spec}}
 
 
 def _resources(resources: Resources) -> Values:

@@ -10,7 +10,7 @@ from fleet.compiler.budgets import over_budget
 from fleet.compiler.clusters import cluster_plan, cluster_problems
 from fleet.compiler.destinations import destination_problems
 from fleet.compiler.discovery import discovery, discovery_problems
-from fleet.compiler.edges import federation, remote_write
+from fleet.compiler.edges import alerts, federation, remote_write
 from fleet.compiler.gateways import gateway_problems
 from fleet.compiler.intervals import interval_problems
 from fleet.compiler.keys import key_problems, shared_password_problems
@@ -52,16 +52,19 @@ def compile_page(
     _refuse_page(page, [*topology_problems(page), *_independent_problems(page, rules, stacks)])
     topology = Topology.of(page)
     _refuse_page(page, [*gateway_problems(page, topology, stacks), *destination_problems(page, topology)])
-    edges, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules, stacks))
-    found = discovery(page, rules)
-    _refuse_page(page, [*key_problems(page, (*edges, *writes), found)])
+    scrapes, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules, stacks))
+    sent = tuple(alerts(page, topology, stacks))
+    edges, found = (*scrapes, *writes, *sent), discovery(page, rules)
+    _refuse_page(page, [*key_problems(page, edges, found)])
     clusters = {
-        name: cluster_plan(page, topology, (*edges, *writes), name, discovery=found.get(name), rules=rules)
+        name: cluster_plan(page, topology, edges, name, discovery=found.get(name), rules=rules)
         for name in page.clusters
     }
-    calls = (*edges, *writes, *found.values(), *(reader for each in clusters.values() for reader in each.readers))
+    calls = (*edges, *found.values(), *(reader for each in clusters.values() for reader in each.readers))
     _refuse_page(page, [*shared_password_problems(calls, stacks)])
-    plan = Plan(clusters, edges, writes, page.authority, page.dashboards, page.waves, warnings=(), stacks=stacks)
+    plan = Plan(
+        clusters, scrapes, writes, sent, page.authority, page.dashboards, page.waves, warnings=(), stacks=stacks
+    )
     _refuse_page(page, [*over_budget(page, plan.scraped)])
     _refuse_page(page, [*network_policy_problems(page, clusters), *pod_security_problems(clusters)])
     said = (*warnings(page, topology, plan.scraped), *network_policy_warnings(clusters))

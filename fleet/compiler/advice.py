@@ -19,8 +19,11 @@ def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) ->
         if edge.estimate > NEARLY * edge.budget:
             share = round(100 * edge.estimate / edge.budget)
             yield f"{edge.child} → {edge.parent} is expected to use {share} % of its budget of {edge.budget} series"
-    if page.clusters[top].gateway is not None and top not in topology.called:
-        yield f"clusters.{top}.gateway has no effect: nobody writes to {top} or reads it"
+    if not topology.alerting and topology.parents:
+        yield (
+            f"what fires in leaves and regions is heard by nobody: {top} has no gateway, because nobody writes to it "
+            f"or reads it (clusters.{top}.gateway: {{}} gives it one, which every cluster below has to reach)"
+        )
     if page.alerting.webhook is not None and page.alerting.dead_mans_switch is None:
         yield f"alerts call somebody, and nobody hears of it when {top} is gone (alerting.deadMansSwitch)"
     yield from _by_cluster(page, topology)

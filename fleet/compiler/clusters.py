@@ -89,6 +89,8 @@ def cluster_plan(
         destinations={key: each for key, each in page.destinations.items() if name in each.senders},
         maintenance=cluster.maintenance,
         alerting=page.alerting if cluster.tier is Tier.GLOBAL else None,
+        hears_alerts=is_receiver and bool(topology.alerting),
+        sends_alerts=name in topology.alerting,
         discovery=discovery,
         network_policies=network_policies(page, name),
         pod_security=cluster.pod_security,

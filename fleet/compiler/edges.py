@@ -12,7 +12,7 @@ from fleet.compiler.keys import edge_key
 from fleet.compiler.topology import Topology
 from fleet.names import Tier, server_name
 from fleet.page import Page, Rule
-from fleet.plan import FLEET, FederationEdge, Key, RemoteWriteEdge
+from fleet.plan import FLEET, AlertEdge, FederationEdge, Identity, Key, RemoteWriteEdge
 from fleet.rules import source_metrics, without_gateways
 
 
@@ -31,7 +31,7 @@ def _edge(page: Page, topology: Topology, estimate: Estimate, parent: str, child
     cluster = page.clusters[child]
     is_leaf = cluster.tier is Tier.LEAF
     leaves = topology.children.get(child, ())
-    clusters = (child,) if is_leaf else (*leaves, *cluster.discover)
+    clusters = _spoken_for(page, topology, child)
     return FederationEdge(
         parent=parent,
         child=child,
@@ -47,6 +47,12 @@ def _edge(page: Page, topology: Topology, estimate: Estimate, parent: str, child
         estimate=estimate.leaf(child) if is_leaf else estimate.region(child, leaves),
         key=Key(),
     )
+
+
+def _spoken_for(page: Page, topology: Topology, name: str) -> tuple[str, ...]:
+    """`cluster` label values that a leaf or a region may speak for."""
+    cluster = page.clusters[name]
+    return (name,) if cluster.tier is Tier.LEAF else (*topology.children.get(name, ()), *cluster.discover)
 
 
 def interval(page: Page, parent: str) -> timedelta:
@@ -71,9 +77,26 @@ def remote_write(
         has_gateway = name in topology.called
         recorded = tuple(sorted(rule.record for rule in (rules if has_gateway else without_gateways(rules))))
         keep = raw if cluster.tier is Tier.EDGE else recorded
-        across = stacks.get(name) != stacks.get(topology.top)
-        server = gateway_plan(page, topology.top).server
-        if across and server.ca == FLEET:
-            server = replace(server, name=server_name(f"{name}.{topology.top}"))
+        server, across = _receiving(page, topology, stacks, name, f"{name}.{topology.top}")
         edge = RemoteWriteEdge(name, topology.top, cluster.region, keep, server, across, Key())
         yield replace(edge, key=edge_key(page, edge.id))
+
+
+def alerts(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[AlertEdge]:
+    for name in topology.alerting:
+        cluster = page.clusters[name]
+        server, across = _receiving(page, topology, stacks, name, f"alerts.{name}.{topology.top}")
+        clusters, is_leaf = _spoken_for(page, topology, name), cluster.tier is Tier.LEAF
+        edge = AlertEdge(name, topology.top, cluster.region, clusters, is_leaf, server, across, Key())
+        yield replace(edge, key=edge_key(page, edge.id))
+
+
+def _receiving(
+    page: Page, topology: Topology, stacks: Mapping[str, str], sender: str, own_name: str
+) -> tuple[Identity, bool]:
+    """By what `sender` knows the top's gateway, and whether that is another stack's; `own_name` is its alone."""
+    across = stacks.get(sender) != stacks.get(topology.top)
+    server = gateway_plan(page, topology.top).server
+    if across and server.ca == FLEET:
+        server = replace(server, name=server_name(own_name))
+    return server, across

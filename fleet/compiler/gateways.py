@@ -88,9 +88,11 @@ def _shared_addresses(page: Page, topology: Topology) -> Iterator[Problem]:
 def _unknown_receiver(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[Problem]:
     """A stack below is deployed first, so it must know what it writes to without asking."""
     top = topology.top
-    sender = next((name for name in topology.writers if stacks.get(name) != stacks.get(top)), None)
+    ways = (("writes", topology.writers), ("sends alerts", topology.alerting))
+    crossing = ((name, sends) for sends, names in ways for name in names if stacks.get(name) != stacks.get(top))
+    sender, sends = next(crossing, (None, None))
     if sender is not None and _merged(page, top).type == "LoadBalancer" and _merged(page, top).host is None:
-        message = f"{sender} of stack {stacks[sender]} writes to {top}, so its address must stand on the page"
+        message = f"{sender} of stack {stacks[sender]} {sends} to {top}, so its address must stand on the page"
         yield at(["clusters", top, "gateway", "host"], message, f"{top}.example.com")
 
 

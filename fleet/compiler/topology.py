@@ -32,6 +32,8 @@ class Topology:
     """Of every federated cluster."""
     writers: tuple[str, ...]
     """Who remote-writes to the top, in the page's order."""
+    alerting: tuple[str, ...]
+    """Who sends alerts to the top: whoever evaluates rules, where the top has a gateway."""
     read: tuple[str, ...]
     """Whom somebody outside of the fleet queries."""
 
@@ -39,9 +41,10 @@ class Topology:
     def of(cls, page: Page) -> "Topology":
         (top,) = named(page, Tier.GLOBAL)
         writers = tuple(name for name, each in page.clusters.items() if writes(each))
-        return cls(
-            top, _parents(page, top), writers, tuple(name for each in page.readers.values() for name in each.clusters)
-        )
+        read = tuple(name for each in page.readers.values() for name in each.clusters)
+        is_reached = bool(writers) or top in read or page.clusters[top].gateway is not None
+        below = (name for name, each in page.clusters.items() if each.tier in {Tier.LEAF, Tier.REGIONAL})
+        return cls(top, _parents(page, top), writers, tuple(below) if is_reached else (), read)
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
@@ -54,7 +57,7 @@ class Topology:
     @cached_property
     def called(self) -> frozenset[str]:
         """Who needs a gateway."""
-        return frozenset((*self.parents, *self.read, *((self.top,) if self.writers else ())))
+        return frozenset((*self.parents, *self.read, *((self.top,) if self.writers or self.alerting else ())))
 
 
 def aggregators(page: Page) -> dict[str | None, str]:

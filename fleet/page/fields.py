@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import promql_parser
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from fleet.pem import certificates
@@ -129,6 +130,20 @@ def _url(text: str) -> str:
     return text
 
 
+def _matcher(text: str) -> str:
+    fitting = re.fullmatch(rf"({_LABEL})(=~|!~|!=|=)\"((?:[^\"\\]|\\.)*)\"", text)
+    if fitting is None:
+        msg = f'{text!r} is not a matcher as severity="critical" or team=~"shop|payments" is one'
+        raise ValueError(msg)
+    try:
+        # The same syntax, and the same kind of patterns.
+        promql_parser.parse(f"x{{{text}}}")
+    except ValueError:
+        msg = f"{text!r} is not a matcher: its pattern is not one that Prometheus and Alertmanager read"
+        raise ValueError(msg) from None
+    return text
+
+
 Name = Annotated[
     str,
     _matching(_NAME, "a name: lower-case letters, digits and - inside, at most 53"),
@@ -157,6 +172,8 @@ SecretName = Annotated[str, _unspoken(_NAME, "the name of a Secret: lower-case l
 SecretKey = Annotated[str, _unspoken(_KEY, "a key of a Secret: letters, digits, -, _ and .")]
 Pem = Annotated[str, AfterValidator(_pem), Field(examples=["-----BEGIN CERTIFICATE-----\n…"])]
 """Certificates alone: what else stood there is left out."""
+Matcher = Annotated[str, AfterValidator(_matcher)]
+"""Of an alert's label, as Alertmanager and PromQL write it."""
 Url = Annotated[str, AfterValidator(_url), Field(json_schema_extra={"format": "uri"})]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 """In UTC."""

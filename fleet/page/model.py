@@ -16,6 +16,7 @@ from fleet.page.fields import (
     Host,
     LabelName,
     LabelValue,
+    Matcher,
     MetricName,
     Moment,
     Name,
@@ -221,7 +222,8 @@ class Keys(_Strict):
     generation: Generation = 1
     """One more makes every key anew: gateways accept the one before, this one and the next."""
     edges: dict[str, EdgeKey] = Field(default={}, examples=[{"hub-federates-eu": {"generation": 2}}])
-    """By the edge's name: `PARENT-federates-CHILD`, `SENDER-writes-RECEIVER`, `PARENT-discovers`."""
+    """By the edge's name: `PARENT-federates-CHILD`, `SENDER-writes-RECEIVER`, `SENDER-alerts-RECEIVER`,
+    `PARENT-discovers`."""
 
 
 class Reader(_Strict):
@@ -370,6 +372,15 @@ class UrlSecret(_Strict):
     key: SecretKey = "url"
 
 
+class Route(_Strict):
+    """Alerts that go elsewhere than the others."""
+
+    matchers: tuple[Matcher, ...] = Field(min_length=1, examples=[['team="shop"', 'severity="critical"']])
+    """All of which an alert has to fit."""
+    webhook: UrlSecret | None = Field(default=None, examples=[{"secret": "team-shop"}])
+    """Where it is posted to; nowhere where absent."""
+
+
 class Alerting(_Strict):
     """The Alertmanager beside the global Prometheus."""
 
@@ -377,6 +388,12 @@ class Alerting(_Strict):
     """How long something has to be wrong before it is an alert."""
     webhook: UrlSecret | None = Field(default=None, examples=[{"secret": "alert-webhook"}])
     """Where alerts are posted to; nowhere where absent."""
+    routes: tuple[Route, ...] = Field(
+        default=(), examples=[[{"matchers": ['team="shop"'], "webhook": {"secret": "team-shop"}}]]
+    )
+    """The first that an alert fits decides, before `webhook` does."""
+    storage: Storage | None = Field(default=None, examples=[{"size": "1Gi"}])
+    """A volume for silences, and for what was told to whom; without one, a restarted pod forgets both."""
     dead_mans_switch: UrlSecret | None = Field(default=None, examples=[{"secret": "dead-mans-switch"}])
     """Where the Watchdog is posted to every minute; whoever listens there raises the alarm when that ends."""
     runbooks: Url | None = Field(default=None, examples=["https://git.example.com/monitoring/tree/main/docs/runbooks"])

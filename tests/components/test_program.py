@@ -60,6 +60,7 @@ class Recorder(pulumi.runtime.Mocks):
             outputs |= {"certPem": certificate(args.name)}
         if args.typ == "kubernetes:core/v1:Service":
             outputs |= {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}
+            outputs["spec"] = {**args.inputs.get("spec", {}), "clusterIP": "198.51.100.9"}
         return args.name, outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> object:
@@ -176,7 +177,10 @@ def test_every_kubernetes_object_is_on_the_provider_of_its_cluster(program: Reco
 def test_every_edge_has_passwords_of_its_own_for_this_generation_and_the_next(program: Recorder) -> None:
     assert program.passwords() == [
         f"{edge}.{generation}"
-        for edge in ("eu-federates-eu-1", "eu-federates-eu-2", "hub-federates-eu", "shop-1-writes-hub")
+        for edge in (
+            *("eu-1-alerts-hub", "eu-2-alerts-hub", "eu-alerts-hub"),
+            *("eu-federates-eu-1", "eu-federates-eu-2", "hub-federates-eu", "shop-1-writes-hub"),
+        )
         for generation in (1, 2)
     ]
 
@@ -221,7 +225,13 @@ def test_a_gateway_accepts_its_callers_and_nobody_else(program: Recorder) -> Non
 
     assert accounts("eu-1") == htpasswd("eu", "eu-federates-eu-1")
     assert accounts("eu") == htpasswd("hub", "hub-federates-eu")
-    assert accounts("hub") == htpasswd("shop-1", "shop-1-writes-hub")
+    assert accounts("hub") == "".join(
+        htpasswd(user, edge)
+        for user, edge in (
+            ("shop-1", "shop-1-writes-hub"),
+            *((sender, f"{sender}-alerts-hub") for sender in ("eu-1", "eu-2", "eu")),
+        )
+    )
 
 
 def hash_of(edge: str, generation: int) -> str:
@@ -326,11 +336,22 @@ def test_until_when_callers_certificates_last_is_among_every_gateways_facts(
 
 
 def test_alerts_are_objects_of_every_cluster_that_evaluates_them(program: Recorder, dev: Plan) -> None:
-    alerts = {name for name in program.resources if "-alerts-" in name}
+    rules = {name for name, args in program.resources.items() if args.typ.endswith(":PrometheusRule")}
+    alerts = {name for name in rules if "-alerts-" in name}
     assert alerts == {
         f"{name}-{group.name}" for name, cluster in dev.clusters.items() for group in alert_groups(dev, cluster)
     }
     assert {name.partition("-alerts-")[0] for name in alerts} == {"eu-1", "eu-2", "eu", "hub"}
+
+
+def test_a_sender_of_alerts_holds_its_key_and_where_they_are_heard(program: Recorder) -> None:
+    held = program.secret_data("eu-1-alert-credentials")
+    (alertmanager,) = json.loads(held.pop("alertmanagers.yaml"))
+    assert alertmanager["static_configs"] == [{"targets": ["172.30.4.2:30443"]}]
+    assert alertmanager["basic_auth"]["username"] == "eu-1"
+    assert held == {"hub.password": "password of eu-1-alerts-hub.1", "hub.ca": certificate("authority-1")}
+    assert "eu-1-alert-credentials" in program.resources
+    assert "shop-1-alert-credentials" not in program.resources
 
 
 def test_kubeconfigs_reach_their_provider(program: Recorder) -> None:

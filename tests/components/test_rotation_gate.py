@@ -13,7 +13,7 @@ from fleet.evidence import Clients
 from fleet.plan import Plan
 from fleet.rotation import Evidence, HeldKey, Seen
 
-EDGES = ("hub-federates-eu-1", "shop-1-writes-hub")
+EDGES = ("hub-federates-eu-1", "shop-1-writes-hub", "eu-1-alerts-hub")
 
 
 class Fleet:

@@ -127,8 +127,14 @@ def test_a_credential_is_made_once_and_by_the_stack_below(
     assert {stack: recorder.passwords() for stack, recorder in regions.items()} == {
         stack: [f"{edge}.{generation}" for edge in edges for generation in (1, 2)]
         for stack, edges in {
-            "eu": ["eu-federates-eu-1", "eu-federates-eu-2", "hub-federates-eu", "shop-1-writes-hub"],
-            "us": ["hub-federates-us", "us-federates-us-1", "us-federates-us-2"],
+            "eu": [
+                *("eu-1-alerts-hub", "eu-2-alerts-hub", "eu-alerts-hub"),
+                *("eu-federates-eu-1", "eu-federates-eu-2", "hub-federates-eu", "shop-1-writes-hub"),
+            ],
+            "us": [
+                *("hub-federates-us", "us-1-alerts-hub", "us-2-alerts-hub", "us-alerts-hub"),
+                *("us-federates-us-1", "us-federates-us-2"),
+            ],
         }.items()
     }
     assert top.passwords() == []
@@ -148,13 +154,16 @@ def test_of_a_credential_the_upper_end_learns_what_it_needs_and_no_more(
             "ca": certificate("authority-1"),
             "generation": "1",
         },
-        "shop-1-writes-hub": {
-            "hash-1": hash_of("shop-1-writes-hub", 1),
-            "hash-2": hash_of("shop-1-writes-hub", 2),
-            "beginning-1": "password",
-            "beginning-2": "password",
-            "server_certificate": certificate("shop-1-writes-hub-server"),
-            "server_key": "private key of shop-1-writes-hub-server",
+        **{
+            edge: {
+                "hash-1": hash_of(edge, 1),
+                "hash-2": hash_of(edge, 2),
+                "beginning-1": "password",
+                "beginning-2": "password",
+                "server_certificate": certificate(f"{edge}-server"),
+                "server_key": f"private key of {edge}-server",
+            }
+            for edge in ("shop-1-writes-hub", "eu-alerts-hub", "eu-1-alerts-hub", "eu-2-alerts-hub")
         },
     }
 
@@ -193,17 +202,24 @@ def test_what_crosses_stacks_leaves_the_values_of_a_release_readable(top: SplitR
 
 def test_both_ends_of_a_crossing_edge_agree(regions: Mapping[str, SplitRecorder], top: SplitRecorder) -> None:
     assert regions["eu"].secret_data("eu-gateway-accounts")["auth"] == htpasswd("hub", "hub-federates-eu")
-    assert top.secret_data("hub-gateway-accounts")["auth"] == htpasswd("shop-1", "shop-1-writes-hub")
+    senders = [f"{name}-alerts-hub" for name in ("eu", "eu-1", "eu-2", "us", "us-1", "us-2")]
+    assert top.secret_data("hub-gateway-accounts")["auth"] == "".join(
+        htpasswd(edge.partition("-alerts-")[0].partition("-writes-")[0], edge)
+        for edge in ("shop-1-writes-hub", *senders)
+    )
     assert regions["eu"].secret_data("shop-1-remote-write-credentials") == {
         "hub.username": "shop-1",
         "hub.password": "password of shop-1-writes-hub.1",
         "hub.ca": certificate("authority-1"),
     }
     config = json.loads(top.secret_data("hub-gateway-accounts")["caddy.json"])
-    # Its sender knows the authority of its own stack alone.
-    name = "shop-1-writes-hub-server"
-    made_below = {"certificate": certificate(name), "key": f"private key of {name}"}
-    assert made_below in config["apps"]["tls"]["certificates"]["load_pem"]
+    # A sender knows the authority of its own stack alone.
+    for name in ("shop-1-writes-hub-server", "us-1-alerts-hub-server"):
+        made_below = {"certificate": certificate(name), "key": f"private key of {name}"}
+        assert made_below in config["apps"]["tls"]["certificates"]["load_pem"]
+    (alertmanager,) = json.loads(regions["us"].secret_data("us-1-alert-credentials")["alertmanagers.yaml"])
+    assert alertmanager["static_configs"] == [{"targets": ["hub.example.com:9443"]}]
+    assert alertmanager["tls_config"]["server_name"] == "alerts.us-1.hub.prometheus-fleet.internal"
     spec = regions["eu"].releases()["shop-1-release"].inputs["values"]["prometheus"]["prometheusSpec"]
     assert [queue["url"] for queue in spec["remoteWrite"]] == ["https://hub.example.com:9443/api/v1/write"]
 

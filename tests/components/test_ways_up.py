@@ -45,13 +45,17 @@ def spec(program: Recorder, cluster: str) -> dict[str, object]:
 
 def test_every_edge_has_a_password_of_its_own(program: Recorder) -> None:
     assert sorted({name.partition(".")[0] for name in program.passwords()}) == [
+        "both-alerts-hub",
         "both-writes-hub",
+        "eu-alerts-hub",
         "eu-federates-both",
         "eu-federates-two",
         "grafana-reads-hub",
         "hub-discovers",
         "hub-federates-eu",
         "hub-federates-two",
+        "two-alerts-hub",
+        "writer-alerts-hub",
         "writer-writes-hub",
     ]
 

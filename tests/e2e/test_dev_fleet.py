@@ -781,10 +781,76 @@ def alert_of(cluster: str, name: str) -> dict[str, Any]:
 
 def test_alertmanager_hears_of_the_global_prometheus() -> None:
     def heard() -> None:
-        (watchdog,) = [each for each in alerts("hub") if each["labels"]["alertname"] == "Watchdog"]
+        own = {"alertname": "Watchdog", "level": "global"}
+        (watchdog,) = [each for each in alerts("hub") if own.items() <= each["labels"].items()]
         assert watchdog["status"]["state"] == "active"
 
     eventually(heard, within=60)
+
+
+SENDERS = (("eu-1", "cluster"), ("eu-2", "cluster"), ("eu", "regional"))
+
+
+def firing(name: str, cluster: str) -> str:
+    """A rule that says of itself that it is of another leaf, and of another region."""
+    alert = {"alert": name, "expr": "vector(1)", "labels": {"severity": "none", "cluster": cluster, "region": "us"}}
+    kind = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule"}
+    metadata = {"name": name.lower(), "namespace": "monitoring"}
+    return json.dumps({**kind, "metadata": metadata, "spec": {"groups": [{"name": name, "rules": [alert]}]}})
+
+
+def heard_as(name: str) -> set[tuple[str, str | None, str]]:
+    """(level, cluster, region) of each alert of this name at the hub."""
+    found = [each["labels"] for each in alerts("hub") if each["labels"]["alertname"] == name]
+    return {(each["level"], each.get("cluster"), each["region"]) for each in found}
+
+
+def test_what_fires_below_is_heard_at_the_top_as_its_senders_own_until_it_ends() -> None:
+    def heard(expected: set[tuple[str, str | None, str]]) -> None:
+        assert heard_as("Below") == expected
+
+    for sender, _ in SENDERS:
+        kubectl(sender, "apply", "--filename=-", stdin=firing("Below", "eu-2" if sender == "eu-1" else "us-1"))
+        carry_into_pods(sender)
+    try:
+        # What a region says of a cluster that is none of its own becomes its own.
+        everybody = {(level, sender if level == "cluster" else None, "eu") for sender, level in SENDERS}
+        eventually(lambda: heard(everybody), within=150)
+    finally:
+        for sender, _ in SENDERS:
+            kubectl(sender, "--namespace=monitoring", "delete", "prometheusrule", "below")
+            carry_into_pods(sender)
+    eventually(lambda: heard(set()), within=150)
+
+
+def test_a_leaf_with_a_wrong_key_is_not_heard_and_the_others_go_on() -> None:
+    secret = ("--namespace=monitoring", "patch", "secret", "alert-credentials", "--type=merge")
+    good = json.loads(kubectl("eu-2", "--namespace=monitoring", "get", "secret", "alert-credentials", "-o=json"))
+    pod = "/api/v1/namespaces/monitoring/pods/prometheus-kube-prometheus-stack-prometheus-0:9090/proxy/metrics"
+
+    def refused() -> None:
+        lines = kubectl("eu-2", "get", "--raw", pod).splitlines()
+        (errors,) = [each for each in lines if each.startswith("prometheus_notifications_errors_total{")]
+        assert float(errors.rpartition(" ")[2]) > 0
+
+    def heard(*senders: str) -> None:
+        assert {cluster for _, cluster, _ in heard_as("Keyed")} == set(senders)
+
+    kubectl("eu-2", *secret, '--patch={"stringData": {"hub.password": "wrong"}}')
+    carry_into_pods("eu-2")
+    try:
+        for sender in LEAVES:
+            kubectl(sender, "apply", "--filename=-", stdin=firing("Keyed", sender))
+            carry_into_pods(sender)
+        eventually(refused, within=150)
+        eventually(lambda: heard("eu-1"), within=150)
+    finally:
+        kubectl("eu-2", *secret, f"--patch={json.dumps({'data': good['data']})}")
+        carry_into_pods("eu-2")
+    # What still fires is sent again every minute.
+    eventually(lambda: heard(*LEAVES), within=180)
+    for sender in LEAVES:
+        kubectl(sender, "--namespace=monitoring", "delete", "prometheusrule", "keyed")
 
 
 def cluster_alerts(muted: Mapping[str, datetime] = MappingProxyType({})) -> str:

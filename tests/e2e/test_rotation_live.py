@@ -30,7 +30,7 @@ from program_copy import copy_program, kubeconfig, program_environment
 from fleet.compiler import compile_fleet
 from fleet.gateway import match_query
 from fleet.page import read_fleet
-from fleet.plan import Edge, FederationEdge, Plan
+from fleet.plan import AlertEdge, Edge, FederationEdge, Plan, RemoteWriteEdge
 from local import images, toolchain
 from local.clusters import LocalFleet
 from local.network import HOST_ADDRESS, node_address
@@ -47,6 +47,8 @@ CLUSTERS = {
 }
 STACK = "rotating"
 FEDERATED = "1s"
+SENDERS = ("eu-1", "eu")
+"""Of alerts."""
 INTERVALS = {
     "scrape": "900ms",
     "rules": "900ms",
@@ -104,6 +106,8 @@ class Rotated:
     stolen: dict[str, Shown] = field(default_factory=dict)
     """By edge, before the first rotation."""
     recorded_when_killed: Mapping[str, int] = field(default_factory=dict)
+    notified: dict[str, tuple[dict[str, float], dict[str, float]]] = field(default_factory=dict)
+    """By sender, alerts before and after."""
     answers_before_new_authority: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -166,6 +170,8 @@ def fleet(program: Path, plan: Plan) -> Iterator[Path]:
             up = ("pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--suppress-outputs")
             succeeds(run(program, *up, f"--stack={STACK}", f"--policy-pack={ROOT / 'policies'}"))
             kubectl("shop-1", "apply", "--filename=-", stdin=load_scrape(Load().server_address[1]))
+            for sender in SENDERS:
+                kubectl(sender, "apply", "--filename=-", stdin=flapping_alert())
             eventually(all_is_well, within=240)
             yield program
         finally:
@@ -183,7 +189,30 @@ def load_scrape(port: int) -> str:
     return yaml.safe_dump({**kind, "metadata": {"name": "load", "namespace": "monitoring"}, "spec": spec})
 
 
+def flapping_alert() -> str:
+    """One that fires and ends every few seconds: each time it is told."""
+    alert = {"alert": "Flapping", "expr": "vector(time() % 6) < 3", "labels": {"severity": "none"}}
+    spec = {"groups": [{"name": "flapping", "rules": [alert]}]}
+    kind = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PrometheusRule"}
+    return yaml.safe_dump({**kind, "metadata": {"name": "flapping", "namespace": "monitoring"}, "spec": spec})
+
+
+def notified(cluster: str) -> dict[str, float]:
+    """Alerts that its Prometheus has sent, and those that it could not send."""
+    (pod,) = objects(cluster, *PODS)
+    path = f"/api/v1/namespaces/monitoring/pods/{named(pod)}:9090/proxy/metrics"
+    lines = kubectl(cluster, "get", "--raw", path).splitlines()
+    return {
+        what: sum(
+            float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"prometheus_notifications_{what}")
+        )
+        for what in ("sent_total", "errors_total", "dropped_total")
+    }
+
+
 def all_is_well() -> None:
+    for sender in SENDERS:
+        assert notified(sender)["sent_total"] > 0
     for parent, job in (("eu", "federate-eu-1"), ("hub", "federate-eu")):
         assert [value for _, value in query(parent, f'min_over_time(up{{job="{job}"}}[20s])')] == [1]
         assert [value >= 15 for _, value in query(parent, f'count_over_time(up{{job="{job}"}}[20s])')] == [True]
@@ -225,7 +254,11 @@ def killed_half_way(folder: Path) -> str:
 
 
 def held(edge: Edge) -> Shown:
-    name = "federation-credentials" if isinstance(edge, FederationEdge) else "remote-write-credentials"
+    name = {
+        FederationEdge: "federation-credentials",
+        RemoteWriteEdge: "remote-write-credentials",
+        AlertEdge: "alert-credentials",
+    }[type(edge)]
     (secret,) = [each for each in objects(edge.caller, "secrets", "--namespace=monitoring") if named(each) == name]
     data = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
     password = data[edge.callee] if isinstance(edge, FederationEdge) else data[f"{edge.callee}.password"]
@@ -249,12 +282,20 @@ def call(plan: Plan, edge: Edge, shown: tuple[Shown, Shown], ca: str, folder: Pa
     gateway = plan.clusters[edge.callee].gateway
     assert gateway is not None
     assert edge.server is not None
-    federates = isinstance(edge, FederationEdge)
-    path = f"/federate?{match_query(edge.matches)}" if federates else "/api/v1/write"
+    posted: dict[str, Any] = {}
+    match edge:
+        case FederationEdge():
+            method, path = "GET", f"/federate?{match_query(edge.matches)}"
+        case RemoteWriteEdge():
+            method, path = "POST", "/api/v1/write"
+        case AlertEdge():
+            method, path = "POST", "/api/v2/alerts"
+            posted["json"] = [{"labels": {"alertname": "Rotation", **edge.labels}}]
     with httpx.Client(verify=context, auth=(password.username, password.password), trust_env=False) as client:
         request = client.build_request(
-            "GET" if federates else "POST",
+            method,
             f"https://{gateway.host}:{gateway.port}{path}",
+            **posted,
             extensions={"sni_hostname": edge.server.name},
         )
         try:
@@ -286,6 +327,7 @@ def rotated(fleet: Path, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("stolen")
     result = Rotated(plan, began=time.time())
     result.pods = prometheus_pods()
+    notified_before = {sender: notified(sender) for sender in SENDERS}
     result.stolen = {edge.id: held(edge) for edge in plan.edges}
     result.said["first"], result.seconds["first"] = rotate(fleet, "keys")
     result.said["killed"] = killed_half_way(fleet)
@@ -300,6 +342,7 @@ def rotated(fleet: Path, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -
             call(plan, edge, (now, stolen), now.ca, folder),
         )
     result.said["authority"], result.seconds["authority"] = rotate(fleet, "authority")
+    result.notified = {sender: (notified_before[sender], notified(sender)) for sender in SENDERS}
     result.ended = time.time()
     return result
 
@@ -355,6 +398,19 @@ def test_the_sender_counts_nothing_as_failed_or_dropped() -> None:
     print(f"failed {failed}, dropped {dropped}, retried {retried}")  # noqa: T201 (a figure)
     assert set(failed.values()) == {0}
     assert set(dropped.values()) <= {0}
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+def test_no_alert_is_refused_or_left_out(rotated: Rotated, sender: str) -> None:
+    before, after = rotated.notified[sender]
+    sent = after["sent_total"] - before["sent_total"]
+    print(f"{sender}: {sent:.0f} alerts in {rotated.window}")  # noqa: T201 (a figure)
+    # It fires and ends every six seconds.
+    assert sent >= (rotated.ended - rotated.began) / 6
+    assert {name: after[name] - before[name] for name in ("errors_total", "dropped_total")} == {
+        "errors_total": 0,
+        "dropped_total": 0,
+    }
 
 
 def test_no_prometheus_and_no_gateway_restarts(rotated: Rotated) -> None:

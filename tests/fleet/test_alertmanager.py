@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from fleet.plan import Plan
 from fleet.render import rendered_values
 
 CLUSTERS = {"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}
+ROUTES = [
+    {"matchers": ['team=~"shop|payments"', 'severity="critical"'], "webhook": {"secret": "team-shop"}},
+    {"matchers": ['team="nobody"']},
+]
 HEARD = {"webhook": {"secret": "alert-webhook"}, "deadMansSwitch": {"secret": "pulse", "key": "address"}}
 
 
@@ -39,7 +43,11 @@ def written(alerting: dict[str, object], folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("alerting", [{}, HEARD, {"webhook": HEARD["webhook"]}], ids=["nobody", "both", "webhook"])
+@pytest.mark.parametrize(
+    "alerting",
+    [{}, HEARD, {"webhook": HEARD["webhook"]}, {"routes": ROUTES}, {**HEARD, "routes": ROUTES}],
+    ids=["nobody", "both", "webhook", "routes", "all"],
+)
 def test_amtool_accepts_the_configuration(alerting: dict[str, object], tmp_path: Path) -> None:
     done = subprocess.run(
         ["amtool", "check-config", str(written(alerting, tmp_path))], capture_output=True, text=True, check=False
@@ -58,6 +66,14 @@ def test_amtool_accepts_the_configuration(alerting: dict[str, object], tmp_path:
         (HEARD, "alertname=ClusterInMaintenance severity=none cluster=eu-1", "null"),
         (HEARD, "alertname=Watchdog severity=none", "dead-mans-switch"),
         ({"webhook": HEARD["webhook"]}, "alertname=Watchdog severity=none", "null"),
+        # Or a cluster that still speaks would hide that the global one does not.
+        (HEARD, "alertname=Watchdog severity=none cluster=eu-1 region=eu", "null"),
+        (HEARD, "alertname=Watchdog severity=none region=eu", "null"),
+        ({**HEARD, "routes": ROUTES}, "alertname=Slow severity=critical team=payments cluster=eu-1", "route-0"),
+        ({**HEARD, "routes": ROUTES}, "alertname=Slow severity=warning team=payments", "webhook"),
+        ({**HEARD, "routes": ROUTES}, "alertname=Slow severity=critical team=shops", "webhook"),
+        ({**HEARD, "routes": ROUTES}, "alertname=Slow severity=critical team=nobody", "null"),
+        ({**HEARD, "routes": ROUTES}, "alertname=Watchdog severity=none team=nobody", "dead-mans-switch"),
     ],
 )
 def test_an_alert_goes_to_whom_the_page_says(
@@ -76,6 +92,19 @@ def test_a_url_is_read_from_a_secret_and_stands_nowhere_else() -> None:
         {"url_file": "/etc/alertmanager/secrets/alert-webhook/url", "send_resolved": True},
         {"url_file": "/etc/alertmanager/secrets/pulse/address", "send_resolved": False},
     ]
+
+
+def test_the_secret_of_every_route_is_mounted() -> None:
+    chart = values({**HEARD, "routes": ROUTES})
+    assert chart["alertmanagerSpec"]["secrets"] == ["alert-webhook", "pulse", "team-shop"]
+
+
+def test_silences_outlive_the_pod_where_the_page_gives_them_a_volume() -> None:
+    kept = values({"storage": {"size": "1Gi", "class": "fast"}})["alertmanagerSpec"]
+    claim = kept["storage"]["volumeClaimTemplate"]["spec"]
+    assert (claim["resources"], claim["storageClassName"]) == ({"requests": {"storage": "1Gi"}}, "fast")
+    assert kept["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert "storage" not in values({})["alertmanagerSpec"]
 
 
 def test_one_secret_for_both_is_mounted_once() -> None:
@@ -121,16 +150,54 @@ ALERTS = {
 }
 
 
-def test_maintenance_mutes_its_own_cluster_or_region_and_lets_the_rest_go_on(alertmanager: httpx.Client) -> None:
-    alertmanager.post("/alerts", json=[{"labels": each} for each in ALERTS.values()]).raise_for_status()
+def muted(alertmanager: httpx.Client, alerts: Mapping[str, Mapping[str, str]], expected: set[str]) -> set[str]:
+    """Which of them Alertmanager mutes, once that is what is expected or half a minute is over."""
+    alertmanager.post("/alerts", json=[{"labels": each} for each in alerts.values()]).raise_for_status()
 
-    def muted() -> set[str]:
+    def now() -> set[str]:
         states = [(each["labels"], each["status"]["inhibitedBy"]) for each in alertmanager.get("/alerts").json()]
-        assert len(states) == len(ALERTS)
-        return {name for name, labels in ALERTS.items() if (labels, []) not in states}
+        assert len(states) == len(alerts)
+        return {name for name, labels in alerts.items() if (labels, []) not in states}
 
-    expected = {"leaf in maintenance", "leaf of a region in maintenance", "the way to a region in maintenance"}
     deadline = time.monotonic() + 30
-    while muted() != expected and time.monotonic() < deadline:
+    while now() != expected and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert muted() == expected
+    return now()
+
+
+def test_maintenance_mutes_its_own_cluster_or_region_and_lets_the_rest_go_on(alertmanager: httpx.Client) -> None:
+    expected = {"leaf in maintenance", "leaf of a region in maintenance", "the way to a region in maintenance"}
+    assert muted(alertmanager, ALERTS, expected) == expected
+
+
+GONE = {
+    "a leaf is gone": {"alertname": "ClusterSilent", "cluster": "eu-1", "region": "eu", "level": "global"},
+    "what follows from it": {"alertname": "RemoteWriteLag", "cluster": "eu-1", "region": "eu", "level": "global"},
+    "the way to it": {"alertname": "FederationTargetDown", "cluster": "eu-1", "region": "eu", "level": "regional"},
+    "what it says itself": {"alertname": "DiskFull", "cluster": "eu-1", "region": "eu", "level": "cluster"},
+    "another leaf": {"alertname": "RemoteWriteLag", "cluster": "eu-2", "region": "eu", "level": "global"},
+    "its maintenance": {"alertname": "ClusterInMaintenance", "cluster": "eu-9", "region": "eu"},
+    "the way to a region": {"alertname": "FederationTargetDown", "region": "us", "level": "global"},
+    "what follows of the region": {"alertname": "GatewayRefuses", "region": "us", "level": "global"},
+    "what the region says itself": {"alertname": "DiskFull", "region": "us", "level": "regional"},
+    "a leaf of that region": {"alertname": "DiskFull", "cluster": "us-1", "region": "us", "level": "cluster"},
+    "of the global cluster": {"alertname": "GatewayRefuses", "level": "global"},
+}
+
+
+def test_of_a_cluster_that_is_gone_only_that_is_heard_and_what_it_says_itself(alertmanager: httpx.Client) -> None:
+    expected = {"what follows from it", "what follows of the region"}
+    assert muted(alertmanager, GONE, expected) == expected
+
+
+DEGREES = {
+    "critical": {"alertname": "CertificateExpires", "cluster": "eu-1", "name": "a", "severity": "critical"},
+    "its warning": {"alertname": "CertificateExpires", "cluster": "eu-1", "name": "a", "severity": "warning"},
+    "of another name": {"alertname": "CertificateExpires", "cluster": "eu-1", "name": "b", "severity": "warning"},
+    "of another cluster": {"alertname": "CertificateExpires", "cluster": "eu-2", "name": "a", "severity": "warning"},
+    "another alert": {"alertname": "GatewayRefuses", "cluster": "eu-1", "name": "a", "severity": "warning"},
+}
+
+
+def test_a_warning_is_muted_by_the_critical_form_of_the_very_same_alert(alertmanager: httpx.Client) -> None:
+    assert muted(alertmanager, DEGREES, {"its warning"}) == {"its warning"}

@@ -76,6 +76,10 @@ flowchart BT
   c3 -->|"1m, 2902 series"| c1
   c1 -->|"2m, 11463 series"| c0
   c4 -.->|"19 metrics"| c0
+  c1 -.->|"alerts"| c0
+  c2 -.->|"alerts"| c0
+  c3 -.->|"alerts"| c0
+  c4 -.->|"alerts"| c0
 """
     )
 
@@ -105,8 +109,8 @@ def test_check_shows_the_whole_fleet_of_a_parent_stack_and_of_a_child_its_part()
         stack: run("check", "--root", "examples/stack-per-region", "--stack", stack).stdout
         for stack in ("global", "us")
     }
-    assert "8 clusters of 3 stacks, 7 edges" in shown["global"]
-    assert "3 clusters, 3 edges" in shown["us"]
+    assert "8 clusters of 3 stacks, 13 edges" in shown["global"]
+    assert "3 clusters, 6 edges" in shown["us"]
     assert "hub (stack global)" in shown["us"]
     assert "shop-1" not in shown["us"]
 

@@ -199,7 +199,7 @@ RICH: Page = {
 
 
 def test_the_rich_fleet_is_sound() -> None:
-    assert len(compiled(RICH).edges) == 4
+    assert len(compiled(RICH).edges) == 6
 
 
 @settings(MODERATE, max_examples=600)

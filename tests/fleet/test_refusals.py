@@ -677,6 +677,31 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "alerting.webhook.secret",
         "this is not the name of a Secret: lower-case letters, digits and -",
     ),
+    "a matcher that is none": (
+        {"alerting": {"routes": [{"matchers": ["team: shop"]}]}},
+        "alerting.routes.0.matchers.0",
+        """'team: shop' is not a matcher as severity="critical" or team=~"shop|payments" is one""",
+    ),
+    "a matcher with a pattern that is none": (
+        {"alerting": {"routes": [{"matchers": ['team=~"("']}]}},
+        "alerting.routes.0.matchers.0",
+        """'team=~"("' is not a matcher: its pattern is not one that Prometheus and Alertmanager read""",
+    ),
+    "a route that another one is before": (
+        {"alerting": {"routes": [{"matchers": ['a="b"']}, {"matchers": ['a="b"'], "webhook": {"secret": "x"}}]}},
+        "alerting.routes.1",
+        "has no effect: alerting.routes.0 has the same matchers, and the first one decides",
+    ),
+    "an Alertmanager of one's own in place of the fleet's": (
+        {"values": {"prometheus": {"prometheusSpec": {"additionalAlertManagerConfigs": []}}}},
+        "values.prometheus.prometheusSpec.additionalAlertManagerConfigs",
+        "is not the page's to set: the Alertmanager of the fleet stands there",
+    ),
+    "several Alertmanagers": (
+        clusters(hub={"values": {"alertmanager": {"alertmanagerSpec": {"replicas": 2}}}}),
+        "clusters.hub.values.alertmanager.alertmanagerSpec.replicas",
+        ("is not the page's to set: alerts from other clusters come to one of them, and they do not tell each other"),
+    ),
     "a configuration of Alertmanager": (
         {"values": {"alertmanager": {"config": {"route": {"receiver": "mine"}}}}},
         "values.alertmanager.config.route.receiver",

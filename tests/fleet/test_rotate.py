@@ -32,7 +32,7 @@ config:
       shop-1: {tier: edge, context: shop-1}
 encryptionsalt: v1:abc
 """
-EDGES = ("hub-federates-eu-1", "shop-1-writes-hub")
+EDGES = ("hub-federates-eu-1", "shop-1-writes-hub", "eu-1-alerts-hub")
 BEGINNING = KeyState(keys=dict.fromkeys(EDGES, 1), authority=AuthorityState(trust=(1,), issue=1))
 
 
@@ -144,13 +144,13 @@ def test_an_authority_is_trusted_then_issues_then_replaces_the_old_one(world: Wo
 
 def test_one_edge_rotates_alone(world: World) -> None:
     world.rotation().keys([EDGES[1]], revoke=False)
-    assert world.running.keys == {EDGES[0]: 1, EDGES[1]: 2}
+    assert world.running.keys == {**dict.fromkeys(EDGES, 1), EDGES[1]: 2}
 
 
 def test_an_edge_with_a_generation_of_its_own_rotates_with_all(world: World) -> None:
     world.rotation().keys([EDGES[1]], revoke=False)
     world.rotation().keys([], revoke=False)
-    assert world.running.keys == {EDGES[0]: 2, EDGES[1]: 3}
+    assert world.running.keys == {**dict.fromkeys(EDGES, 2), EDGES[1]: 3}
 
 
 def test_the_rest_of_the_page_stays_as_it_was_written(world: World) -> None:
@@ -226,7 +226,7 @@ def test_a_password_that_somebody_brings_is_not_theirs_to_rotate(world: World) -
     said = refusal(lambda: world.rotation().keys([EDGES[1]], revoke=False))
     assert said == f"--edge {EDGES[1]}: its password is your own and has no generations (keys.edges, password)"
     world.rotation().keys([], revoke=True)
-    assert world.running.keys == {EDGES[0]: 3}
+    assert world.running.keys == {EDGES[0]: 3, EDGES[2]: 3}
 
 
 def test_a_page_too_far_ahead_is_refused_as_the_program_would(world: World) -> None:

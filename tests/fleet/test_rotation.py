@@ -101,7 +101,7 @@ def plan_of(**page: object) -> Plan:
     return compile_page(read_page({"keys": {"auth": "both"}, "clusters": clusters, **page}, {}))
 
 
-FEDERATES, WRITES = "hub-federates-eu-1", "shop-1-writes-hub"
+FEDERATES, WRITES, ALERTS = "hub-federates-eu-1", "shop-1-writes-hub", "eu-1-alerts-hub"
 ONE, TWO = frozenset({1}), frozenset({2})
 
 
@@ -114,8 +114,8 @@ def said(generation: int = 1, trust: frozenset[int] = ONE, issue: frozenset[int]
         return [HeldKey(edge, generation, trust, issue)]
 
     return {
-        "hub": Evidence(held(FEDERATES), {WRITES: generation}, named(trust), named(issue)),
-        "eu-1": Evidence((), {FEDERATES: generation}, named(trust), named(issue)),
+        "hub": Evidence(held(FEDERATES), {WRITES: generation, ALERTS: generation}, named(trust), named(issue)),
+        "eu-1": Evidence(held(ALERTS), {FEDERATES: generation}, named(trust), named(issue)),
         # The password comes by way of the configuration, the rest in files.
         "shop-1": Evidence([*held(WRITES), HeldKey(WRITES, generation)]),
     }
@@ -168,7 +168,10 @@ def test_one_of_two_ways_in_which_a_key_arrives_is_not_enough() -> None:
 def test_every_replica_counts_for_itself() -> None:
     told = {name: {"pod-0": each} for name, each in said().items()}
     told["eu-1"]["pod-1"] = said(generation=2)["eu-1"]
-    assert [*unconfirmed(plan_of(), expected(), told)] == [f"eu-1 (pod-1) still accepts {FEDERATES} at generation 2"]
+    assert [*unconfirmed(plan_of(), expected(), told)] == [
+        f"eu-1 (pod-1) still accepts {FEDERATES} at generation 2",
+        f"eu-1 (pod-1) still calls along {ALERTS} with generation 2",
+    ]
 
 
 @pytest.mark.parametrize(

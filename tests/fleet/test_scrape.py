@@ -184,7 +184,13 @@ def test_a_target_is_its_services_address_in_the_cluster(ip: str, address: str |
 
 def test_a_process_tells_its_keys_from_the_very_files_and_configuration_that_hold_them(dev: Plan) -> None:
     assert jobs_of(dev, "eu")["keys"]["file_sd_configs"] == [
-        {"files": ["/etc/prometheus/secrets/federation-credentials/keys.json"], "refresh_interval": "10s"}
+        {
+            "files": [
+                f"/etc/prometheus/secrets/{secret}/keys.json"
+                for secret in ("federation-credentials", "alert-credentials")
+            ],
+            "refresh_interval": "10s",
+        }
     ]
     assert "static_configs" not in jobs_of(dev, "eu")["keys"]
     told = jobs_of(dev, "shop-1")["keys"]

@@ -5,6 +5,7 @@
 
 import contextlib
 import datetime as dt
+import gzip
 import os
 import re
 import socket
@@ -22,10 +23,20 @@ from h2.connection import H2Connection
 from h2.events import ResponseReceived, StreamReset
 from h2.exceptions import ProtocolError
 from isolation import own_network
-from running_gateway import Program, gateway, prometheus
+from running_gateway import ALERTMANAGER, Program, alertmanager, gateway, prometheus
 
 from fleet.compiler import compile_page
-from fleet.gateway import BEGINNING, WRITE_LIMIT, Caller, KeyPair, Tls, caddy_config, certificate_identity, match_query
+from fleet.gateway import (
+    ALERT_LIMIT,
+    BEGINNING,
+    WRITE_LIMIT,
+    Caller,
+    KeyPair,
+    Tls,
+    caddy_config,
+    certificate_identity,
+    match_query,
+)
 from fleet.page import read_page
 from fleet.plan import Edge, Key, Reader
 from local import toolchain
@@ -47,6 +58,7 @@ PAGE = {
 PLAN = compile_page(read_page(PAGE, {}))
 (FEDERATION,) = PLAN.federations_of("eu-1")
 (WRITE,) = PLAN.remote_write
+(OF_REGION,), (OF_LEAF,) = PLAN.alerts_of("eu"), PLAN.alerts_of("eu-1")
 GENERATION = 3
 EDGES: Mapping[str, Edge | Reader] = {
     "eu": replace(FEDERATION, parent="eu", key=Key("basic", GENERATION)),
@@ -54,6 +66,8 @@ EDGES: Mapping[str, Edge | Reader] = {
     "certified": replace(FEDERATION, parent="certified", key=Key("mtls", GENERATION)),
     "careful": replace(FEDERATION, parent="careful", key=Key("both", GENERATION)),
     "shop-1": replace(WRITE, key=Key("basic", GENERATION)),
+    "eu-1": replace(OF_LEAF, key=Key("basic", GENERATION)),
+    "region": replace(OF_REGION, sender="region", key=Key("basic", GENERATION)),
     "grafana": Reader("grafana", "eu-1", Key("basic", GENERATION)),
 }
 NAME = "eu-1.prometheus-fleet.internal"
@@ -146,8 +160,28 @@ _SHOP = {"user": "shop-1", "password": password("shop-1", GENERATION)}
 _READS = {"user": "grafana", "password": password("grafana", GENERATION)}
 _QUERY = "/api/v1/query?query=up"
 _WRITE = {"target": "/api/v1/write", "method": "POST", **_SHOP}
+
+
+def posted(labels: str = '"cluster":"eu-1","region":"eu"', more: str = "") -> bytes:
+    """As Prometheus writes it."""
+    times = '"endsAt":"2036-01-01T00:00:00.000Z","startsAt":"2026-01-01T00:00:00.000Z"'
+    annotations = r'"annotations":{"summary":"\"cluster\":\"us-1\" \u003e 1 é"}'
+    link = '"generatorURL":"http://eu-1:9090/graph?g0.expr=up"'
+    return f'[{{{annotations},{times},{link},"labels":{{"alertname":"A",{labels},"severity":"none"}}{more}}}]'.encode()
+
+
+_JSON = {"Content-Type": "application/json"}
+_LEAF = {
+    "target": "/api/v2/alerts",
+    "method": "POST",
+    "user": "eu-1",
+    "password": password("eu-1", GENERATION),
+    "headers": _JSON,
+}
+_REGION = {**_LEAF, "user": "region", "password": password("region", GENERATION)}
+_OWN, _OTHERS = posted(), posted('"cluster":"eu-2","region":"eu"')
 WRITING = Attempt("remote write of what is no sample", "400", body=b"x", **_WRITE)
-_LARGE = str(WRITE_LIMIT + 1)
+_LARGE, _MANY_ALERTS = str(WRITE_LIMIT + 1), str(ALERT_LIMIT + 1)
 ATTEMPTS = [
     # Who
     Attempt("the planned scrape", "200"),
@@ -267,6 +301,91 @@ ATTEMPTS = [
     Attempt("a scrape with a key to write", "401", **_SHOP),
     Attempt("remote write by GET", "404", **{**_WRITE, "method": "GET"}),
     Attempt("remote write with a query", "403", **{**_WRITE, "target": "/api/v1/write?tenant=x"}),
+    # Alerts
+    Attempt("a leaf's alert of its own", "200", body=_OWN, **_LEAF),
+    Attempt("two of them", "200", body=_OWN[:-1] + b"," + _OWN[1:], **_LEAF),
+    Attempt("the same in a body of unknown length", "200", body=_OWN, chunked=True, **_LEAF),
+    Attempt("a region's alert of one of its leaves", "200", body=_OWN, **_REGION),
+    Attempt("a region's alert of its own", "200", body=posted('"region":"eu"'), **_REGION),
+    Attempt(
+        "an own alert with the previous generation's password",
+        "200",
+        body=_OWN,
+        **{**_LEAF, "password": password("eu-1", GENERATION - 1)},
+    ),
+    Attempt(
+        "another cluster's alert with that password",
+        "403",
+        body=_OTHERS,
+        **{**_LEAF, "password": password("eu-1", GENERATION - 1)},
+    ),
+    Attempt(
+        "alerts above the limit with that password, that do not say so",
+        "413",
+        body=b" " * (ALERT_LIMIT + 1),
+        chunked=True,
+        **{**_LEAF, "password": password("eu-1", GENERATION - 1)},
+    ),
+    Attempt("an own alert over HTTP/2", "200", body=_OWN, http2=True, **_LEAF),
+    Attempt("an alert without credentials", "401", body=_OWN, **{**_LEAF, "user": None}),
+    Attempt("an alert with another sender's password", "401", body=_OWN, **{**_LEAF, "user": "region"}),
+    Attempt("an alert with a key to federate", "401", body=_OWN, target="/api/v2/alerts", method="POST"),
+    Attempt("an alert with a key to write", "401", body=_OWN, **{**_LEAF, **_SHOP}),
+    Attempt("an alert with a key to read", "401", body=_OWN, **{**_LEAF, **_READS}),
+    Attempt("remote write with a key to send alerts", "401", **{**_LEAF, "target": "/api/v1/write"}),
+    Attempt("a leaf's alert of another cluster", "403", body=_OTHERS, **_LEAF),
+    Attempt(
+        "another cluster's alert behind an own one",
+        "403",
+        body=_OWN[:-1] + b"," + _OTHERS[1:],
+        **_LEAF,
+    ),
+    Attempt("a leaf's alert of another region", "403", body=posted('"cluster":"eu-1","region":"us"'), **_LEAF),
+    Attempt("a leaf's alert of its whole region", "403", body=posted('"region":"eu"'), **_LEAF),
+    Attempt("a leaf's alert of the whole fleet", "403", body=posted('"a":"b"'), **_LEAF),
+    Attempt("a region's alert of another region", "403", body=posted('"region":"us"'), **_REGION),
+    Attempt("a region's alert of the whole fleet", "403", body=posted('"a":"b"'), **_REGION),
+    Attempt(
+        "a region's alert of another region's leaf", "403", body=posted('"cluster":"us-1","region":"eu"'), **_REGION
+    ),
+    Attempt("a second label cluster", "403", body=posted('"cluster":"eu-1","cluster":"eu-2","region":"eu"'), **_LEAF),
+    Attempt(
+        "a second label cluster in escapes",
+        "403",
+        body=posted(r'"cluster":"eu-1","\u0063luster":"eu-2","region":"eu"'),
+        **_LEAF,
+    ),
+    Attempt("a label cluster in escapes", "403", body=posted(r'"\u0063luster":"eu-2","region":"eu"'), **_LEAF),
+    Attempt("labels a second time", "403", body=posted(more=',"labels":{"cluster":"eu-2"}'), **_LEAF),
+    Attempt("labels a second time in capitals", "403", body=posted(more=',"LABELS":{"cluster":"eu-2"}'), **_LEAF),
+    Attempt("labels that are no text", "403", body=posted('"cluster":["eu-1"],"region":"eu"'), **_LEAF),
+    Attempt("an own alert with blanks", "403", body=_OWN.replace(b":", b": "), **_LEAF),
+    Attempt("something behind an own alert", "403", body=_OWN + b"[]", **_LEAF),
+    Attempt("a new line behind an own alert", "403", body=_OWN + b"\n", **_LEAF),
+    Attempt("no alert", "403", **_LEAF),
+    Attempt(
+        "an own alert that is compressed",
+        "403",
+        body=gzip.compress(_OWN),
+        **{**_LEAF, "headers": {**_JSON, "Content-Encoding": "gzip"}},
+    ),
+    Attempt("an own alert with a query", "403", body=_OWN, **{**_LEAF, "target": "/api/v2/alerts?active=true"}),
+    Attempt("alerts by GET", "404", **{**_LEAF, "method": "GET"}),
+    Attempt("alerts by DELETE", "404", **{**_LEAF, "method": "DELETE"}),
+    Attempt("a silence", "404", body=b"{}", **{**_LEAF, "target": "/api/v2/silences"}),
+    Attempt("silences by GET", "404", **{**_LEAF, "target": "/api/v2/silences", "method": "GET"}),
+    Attempt("silences behind the allowed path", "404", **{**_LEAF, "target": "/api/v2/alerts/../silences"}),
+    Attempt("Alertmanager's status", "404", **{**_LEAF, "target": "/api/v2/status", "method": "GET"}),
+    Attempt("groups of alerts", "404", **{**_LEAF, "target": "/api/v2/alerts/groups", "method": "GET"}),
+    Attempt("Alertmanager's reload", "404", **{**_LEAF, "target": "/-/reload"}),
+    Attempt(
+        "alerts above the limit that say so",
+        "413",
+        body=b" " * 2**19,
+        **{**_LEAF, "headers": {**_JSON, "Content-Length": _MANY_ALERTS}},
+    ),
+    Attempt("an own alert as plain text", "415", body=_OWN, **{**_LEAF, "headers": {}}),
+    Attempt("alerts above the limit that do not say so", "413", body=b" " * (ALERT_LIMIT + 1), chunked=True, **_LEAF),
     # Readers
     Attempt("a reader's query", "200", target=_QUERY, **_READS),
     Attempt("a reader's values of a label", "200", target="/api/v1/label/job/values", **_READS),
@@ -300,9 +419,10 @@ def under_attack(folder: Path) -> Iterator[tuple[Program, Mapping[str, Program]]
         running.enter_context(own_network())
         flags = ("--web.enable-lifecycle", "--web.enable-admin-api", "--web.enable-remote-write-receiver")
         guarded = running.enter_context(prometheus(folder / "prometheus", {}, *flags))
+        running.enter_context(alertmanager(folder / "alertmanager"))
         with_certificates = [caller for caller in CALLERS if caller.edge.key.auth != "basic"]
         gateways = {
-            address: running.enter_context(gateway(folder / address, caddy_config(callers, TLS), address))
+            address: running.enter_context(gateway(folder / address, caddy_config(callers, TLS, ALERTMANAGER), address))
             for address, callers in {SOME: CALLERS, ALL: with_certificates}.items()
         }
         for name, pair in CERTIFICATES.items():
@@ -367,7 +487,9 @@ def _ask_http2(attempt: Attempt, connection: socket.socket) -> str:
     client.initiate_connection()
     pseudo = {":method": attempt.method, ":scheme": "https", ":authority": NAME, ":path": attempt.target}
     headers = {name.lower(): value for name, value in _headers(attempt).items()}
-    client.send_headers(1, [*pseudo.items(), *headers.items()], end_stream=True)
+    client.send_headers(1, [*pseudo.items(), *headers.items()], end_stream=not attempt.body)
+    if attempt.body:
+        client.send_data(1, attempt.body, end_stream=True)
     connection.sendall(client.data_to_send())
     while received := connection.recv(2**16):
         for event in client.receive_data(received):
@@ -386,7 +508,7 @@ def table(outcomes: Mapping[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] = f"{toolchain.ensure(('caddy', 'prometheus'))}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PATH"] = f"{toolchain.ensure(('caddy', 'prometheus', 'alertmanager'))}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with under_attack(directory):

@@ -15,6 +15,7 @@ import httpx
 import yaml
 
 LOOPBACK = "127.0.0.1"
+ALERTMANAGER = f"{LOOPBACK}:9093"
 SECONDS = 30
 
 
@@ -67,14 +68,30 @@ def prometheus(folder: Path, config: Mapping[str, Any], *flags: str, port: int =
         f"--web.listen-address={LOOPBACK}:{port}",
         *flags,
     ]
-
-    def is_ready() -> bool:
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"http://{LOOPBACK}:{port}/-/ready", trust_env=False).is_success
-        return False
-
-    with running(command, folder / "log", is_ready) as program:
+    with running(command, folder / "log", lambda: _is_ready(port)) as program:
         yield program
+
+
+@contextlib.contextmanager
+def alertmanager(folder: Path) -> Iterator[Program]:
+    folder.mkdir(parents=True)
+    file = folder / "alertmanager.yaml"
+    file.write_text(yaml.safe_dump({"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}))
+    command = [
+        "alertmanager",
+        f"--config.file={file}",
+        f"--storage.path={folder / 'data'}",
+        f"--web.listen-address={ALERTMANAGER}",
+        "--cluster.listen-address=",
+    ]
+    with running(command, folder / "log", lambda: _is_ready(9093)) as program:
+        yield program
+
+
+def _is_ready(port: int) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"http://{LOOPBACK}:{port}/-/ready", trust_env=False).is_success
+    return False
 
 
 def write_config(file: Path, config: Mapping[str, object], address: str = LOOPBACK) -> None:

@@ -56,17 +56,22 @@ def outcomes() -> dict[str, str]:
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda attempt: attempt.name)
 def test_only_the_planned_is_let_in(guarded: Guarded, outcomes: dict[str, str], attempt: Attempt) -> None:
     def reached() -> float:
-        """Requests that Prometheus has had, but for those of this function."""
-        lines = get(9090, "/metrics").splitlines()
+        """Requests that Prometheus and Alertmanager have had, but for those of this function."""
         own = 'handler="/metrics"'
-        return count("\n".join(line for line in lines if own not in line), "prometheus_http_requests_total")
+        return sum(
+            count("\n".join(line for line in get(port, "/metrics").splitlines() if own not in line), requests)
+            for port, requests in (
+                (9090, "prometheus_http_requests_total"),
+                (9093, "alertmanager_http_request_duration_seconds_count"),
+            )
+        )
 
     before = reached()
     seen = outcomes[attempt.name] = guarded.outcome(attempt)
     assert seen == attempt.expected
     # What it passes on and then cuts off counts as well.
-    if seen not in {"200", "400"} and not attempt.chunked:
-        assert reached() == before, "Prometheus was asked"
+    if seen not in {"200", "400", "415"} and not attempt.chunked:
+        assert reached() == before, "what is guarded was asked"
 
 
 def test_after_all_of_it_prometheus_still_runs(guarded: Guarded, outcomes: Mapping[str, str]) -> None:
@@ -75,6 +80,9 @@ def test_after_all_of_it_prometheus_still_runs(guarded: Guarded, outcomes: Mappi
     called = re.findall(r'^prometheus_http_requests_total{.*handler="(.*)"} [1-9]', get(9090, "/metrics"), re.MULTILINE)
     let_in = {"/federate", "/api/v1/write", "/api/v1/query", "/api/v1/label/:name/values"}
     assert set(called) == {*let_in, "/metrics", "/-/ready"}
+    heard = [each["labels"] for each in json.loads(get(9093, "/api/v2/alerts"))]
+    own = {"alertname": "A", "severity": "none", "region": "eu"}
+    assert sorted(heard, key=len) == [own, {**own, "cluster": "eu-1"}]
 
 
 def test_the_document_tells_what_was_seen(outcomes: Mapping[str, str]) -> None:

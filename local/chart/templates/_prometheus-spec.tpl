@@ -7,7 +7,7 @@ the values that the chart itself reads, those that only a server has, and those 
 {{- $given := $prometheus.prometheusSpec }}
 {{- $fullname := printf "%s-prometheus" (include "stack.fullname" .) }}
 
-{{- $chartOnly := list "additionalConfig" "additionalRemoteRead" "additionalRemoteWrite" "additionalScrapeConfigs"
+{{- $chartOnly := list "additionalAlertManagerConfigsSecret" "additionalConfig" "additionalRemoteRead" "additionalRemoteWrite" "additionalScrapeConfigs"
   "additionalScrapeConfigsSecret" "affinity" "alertingEndpoints" "disableAlerting" "image" "podAntiAffinity"
   "podAntiAffinityTopologyKey" "prometheusExternalLabelNameClear" "replicaExternalLabelNameClear" "storageSpec" "version" }}
 {{- $serverOnly := list "allowOverlappingBlocks" "disableCompaction" "enableAdminAPI" "evaluationInterval" "exemplars"
@@ -72,6 +72,11 @@ the values that the chart itself reads, those that only a server has, and those 
 {{- if .enabled }}{{ $_ := set $spec "additionalScrapeConfigs" (dict "name" (tpl .name $) "key" .key) }}{{ end }}
 {{- end }}
 
+{{- if not $prometheus.agentMode }}
+{{- with $values.additionalAlertManagerConfigsSecret }}
+{{- $_ := set $spec "additionalAlertManagerConfigs" (dict "name" (tpl .name $) "key" .key) }}
+{{- end }}
+{{- end }}
 {{- if not (or $prometheus.agentMode $values.disableAlerting) }}
 {{- $own := include "alertmanager.endpoint" . | fromYaml }}
 {{- with $values.alertingEndpoints | default (.Values.alertmanager.enabled | ternary (list $own) list) }}
