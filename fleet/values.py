@@ -71,7 +71,22 @@ def chart_values(cluster: ClusterPlan, children: Sequence[Child] = (), receivers
     values: Values = {}
     for layer in layers:
         values = merge(values, layer)
-    return values
+    return _whole_tsdb(values)
+
+
+def _whole_tsdb(values: Values) -> Values:
+    """The chart passes one field of `tsdb` on, and `additionalConfig` as it stands, which takes all of it therefore.
+
+    Beside it, the chart's default of `tsdb` would have the key written twice: null removes a default.
+    """
+    prometheus = cast("Values", values["prometheus"])
+    spec = cast("Values", prometheus["prometheusSpec"])
+    additional = cast("Values", spec.get("additionalConfig") or {})
+    tsdb = merge(cast("Values", spec.get("tsdb") or {}), cast("Values", additional.get("tsdb") or {}))
+    if not tsdb:
+        return values
+    whole = {"tsdb": None, "additionalConfig": {**additional, "tsdb": tsdb}}
+    return merge(values, {"prometheus": {"prometheusSpec": whole}})
 
 
 def is_on(values: Values, part: str) -> bool:
@@ -147,6 +162,7 @@ _API_SERVER_METRICS = {"action": "keep", "sourceLabels": ["__name__"], "regex": 
 def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers: Sequence[Receiver]) -> Values:
     spec: Values = {
         **_size(cluster),
+        **_tsdb(cluster),
         "automountServiceAccountToken": False,
         "securityContext": pods.POD,
         "web": headers.web(),
@@ -185,6 +201,9 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
     queues += [_destination(name, each) for name, each in cluster.destinations.items()]
     if queues:
         spec["remoteWrite"] = queues
+    # The operator's ten minutes are of a Prometheus that wrote down its memory; today a log has all of it. What takes
+    # time is answering running queries, and then each queue, one after the other, for which nobody may be there.
+    spec["terminationGracePeriodSeconds"] = _QUERY_TIMEOUT + len(queues) * _FLUSH_DEADLINE
     if cluster.receives_writes:
         spec["enableRemoteWriteReceiver"] = True
     if cluster.sends_alerts:
@@ -207,6 +226,10 @@ def _mounted_secrets(cluster: ClusterPlan, children: Sequence[Child], receivers:
         yield ALERT_CREDENTIALS
 
 
+_QUERY_TIMEOUT, _FLUSH_DEADLINE = 120, 60
+"""Seconds, by Prometheus's own defaults (`--query.timeout`, `--storage.remote.flush-deadline`)."""
+
+
 def _size(cluster: ClusterPlan) -> Values:
     size: Values = {"replicas": cluster.replicas}
     if cluster.retention is not None:
@@ -223,6 +246,22 @@ def _size(cluster: ClusterPlan) -> Values:
 
 
 _FILLED = Decimal("0.85")
+
+
+_STALE_SHARE = "0.5"
+"""Of the series in memory; the CRD takes whole numbers and strings.
+
+At one half there is one ended series at most for each that lives, whatever the size of the fleet.
+"""
+
+
+def _tsdb(cluster: ClusterPlan) -> Values:
+    """Of a child that serves new series on every scrape, its parent would otherwise have two to three hours in memory.
+
+    What a leaf scrapes is its own cluster's, and an edge's Prometheus has no such memory.
+    """
+    is_parent = cluster.tier in {Tier.REGIONAL, Tier.GLOBAL}
+    return {"tsdb": {"staleSeriesCompactionThreshold": _STALE_SHARE}} if is_parent else {}
 
 
 def _resources(resources: Resources) -> Values:

@@ -476,6 +476,20 @@ def test_external_labels_say_what_each_tier_may_claim(dev: Plan) -> None:
         assert labels == dev.clusters[cluster].external_labels
 
 
+def test_parents_alone_take_series_that_have_ended_out_of_their_memory(dev: Plan) -> None:
+    for cluster in gateways.ADDRESSES:
+        config = yaml.safe_load(api(cluster, "status/config")["yaml"])
+        found = config.get("storage", {}).get("tsdb", {}).get("stale_series_compaction_threshold")
+        assert found == (0.5 if dev.clusters[cluster].tier in {Tier.REGIONAL, Tier.GLOBAL} else None), cluster
+
+
+def test_a_prometheus_has_minutes_to_stop_not_ten(dev: Plan) -> None:
+    for name, cluster in dev.clusters.items():
+        labels = "app.kubernetes.io/name in (prometheus, prometheus-agent)"
+        (pod,) = objects(name, "pods", "--namespace=monitoring", f"--selector={labels}")
+        assert pod["spec"]["terminationGracePeriodSeconds"] == (180 if cluster.tier is Tier.EDGE else 120)
+
+
 def test_every_network_policy_selects_pods_that_run(dev: Plan) -> None:
     for name, cluster in dev.clusters.items():
         planned = {policy["metadata"]["name"]: policy["spec"] for policy in network_policies(cluster)}

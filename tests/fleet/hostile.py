@@ -133,13 +133,15 @@ def _ten_million(handler: BaseHTTPRequestHandler, speaker: Speaker) -> None:
     _pour(handler, pieces)
 
 
-def _new_series(excess: int) -> Answer:
-    """So many above its limit, and new ones on every scrape."""
+def _new_series(excess: int = 0, ahead: int = 0) -> Answer:
+    """So many above its limit, and new ones on every scrape; their samples may be seconds ahead."""
 
     def answer(handler: BaseHTTPRequestHandler, speaker: Speaker) -> None:
         now = time.monotonic_ns()
+        stamp = f" {int(time.time() + ahead) * 1000}" if ahead else ""
         numbers = range(speaker.limit + excess)
-        reply(handler, "".join(f'{speaker.record}{{{speaker.own},n="{now}-{number}"}} 1\n' for number in numbers))
+        text = "".join(f'{speaker.record}{{{speaker.own},n="{now}-{number}"}} 1{stamp}\n' for number in numbers)
+        reply(handler, text)
 
     return answer
 
@@ -374,14 +376,20 @@ CASES = {
     "too-many": Case(
         "one series above its limit, new ones on every scrape",
         "refused as a whole",
-        _new_series(1),
+        _new_series(excess=1),
         "sample limit exceeded",
         alerts=(DOWN, FULL, CHURN),
     ),
     "churn": Case(
         "as many series as its limit allows, new ones on every scrape",
         "kept as its own, and said",
-        _new_series(0),
+        _new_series(),
+        alerts=(FULL, CHURN),
+    ),
+    "churn-ahead": Case(
+        "the same, with samples nine minutes ahead: the marks of their end come before them, and are dropped",
+        "kept as its own, and said",
+        _new_series(ahead=540),
         alerts=(FULL, CHURN),
     ),
 }  # fmt: skip

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 import yaml
 
 from fleet.alerts import alert_groups
 from fleet.duration import format_duration
-from fleet.plan import Plan
+from fleet.plan import ClusterPlan, Plan
 from fleet.scrape import Job
+from fleet.values import chart_values
 from local.api_server import free_ports
 
 
@@ -38,6 +39,11 @@ class Parent:
     def scrapes(self, job: str) -> list[tuple[float, str]]:
         """(Unix time, `up`) of the scrapes of the last five minutes."""
         return [tuple(value) for series in self.query(f'up{{job="{job}"}}[5m]') for value in series["values"]]
+
+    def metric(self, name: str) -> float:
+        """One of its own, as it is now."""
+        lines = self.client.get("/metrics").raise_for_status().text.splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def resident(self) -> int:
         """Bytes in memory."""
@@ -69,6 +75,7 @@ def parent(
         "global": {"external_labels": dict(hub.external_labels), "evaluation_interval": evaluation},
         "rule_files": [str(folder / "alerts.yaml")],
         "scrape_configs": list(jobs),
+        "storage": {"tsdb": _tsdb(hub)},
         **further,
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
@@ -87,6 +94,14 @@ def parent(
             yield Parent(client, process.pid)
         finally:
             process.kill()
+
+
+def _tsdb(cluster: ClusterPlan) -> dict[str, float]:
+    """What the operator makes of the chart's values."""
+    spec: Any = cast("Any", chart_values(cluster))["prometheus"]["prometheusSpec"]
+    found = spec.get("additionalConfig", {}).get("tsdb", {})
+    named = {"staleSeriesCompactionThreshold": "stale_series_compaction_threshold"}
+    return {named[key]: float(value) for key, value in found.items()}
 
 
 def _is_ready(client: httpx.Client) -> bool:

@@ -29,6 +29,8 @@ def test_every_value_is_one_that_the_real_chart_has(dev: Plan, name: str) -> Non
     open_ended = tuple(path.removesuffix("*") for path in known if path.endswith(".*"))
     # The chart's default is false where its template and the operator want a section.
     known.add("prometheus.prometheusSpec.arbitraryFSAccessThroughSMs.deny")
+    # Null, which takes a section of the chart's away.
+    known.add("prometheus.prometheusSpec.tsdb")
     unknown = [
         path
         for path in paths(rendered_values(dev, dev.clusters[name]))
@@ -59,6 +61,49 @@ def test_no_operator_label_travels_up(dev: Plan) -> None:
         assert spec["prometheusExternalLabelNameClear"] is True
         assert spec["replicaExternalLabelNameClear"] is True
         assert spec["externalLabels"] == cluster.external_labels
+
+
+def test_parents_alone_write_series_that_have_ended_out_of_their_memory(dev: Plan) -> None:
+    for cluster in dev.clusters.values():
+        spec = rendered_values(dev, cluster)["prometheus"]["prometheusSpec"]
+        if cluster.tier in {Tier.REGIONAL, Tier.GLOBAL}:
+            # The chart passes nothing but outOfOrderTimeWindow of `tsdb` on, and would write its own beside this.
+            assert spec["tsdb"] is None
+            assert spec["additionalConfig"] == {"tsdb": {"staleSeriesCompactionThreshold": "0.5"}}
+        else:
+            assert not {"tsdb", "additionalConfig"} & set(spec)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"tsdb": {"outOfOrderTimeWindow": "30m"}}, {"tsdb": {"outOfOrderTimeWindow": "30m"}}),
+        ({"additionalConfig": {"tsdb": {"outOfOrderTimeWindow": "30m"}}}, {"tsdb": {"outOfOrderTimeWindow": "30m"}}),
+        ({"additionalConfig": {"dnsPolicy": "Default"}}, {"dnsPolicy": "Default"}),
+    ],
+)
+def test_what_a_page_sets_of_the_database_joins_what_the_fleet_sets(
+    given: dict[str, object], found: dict[str, dict[str, str] | str]
+) -> None:
+    clusters = {"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}
+    page = {"clusters": clusters, "values": {"prometheus": {"prometheusSpec": given}}}
+    plan = compile_page(read_page(page, {}))
+    leaf, parent = (
+        rendered_values(plan, plan.clusters[name])["prometheus"]["prometheusSpec"] for name in ("eu-1", "hub")
+    )
+    assert leaf["additionalConfig"] == found
+    assert parent["additionalConfig"] == merge({"tsdb": {"staleSeriesCompactionThreshold": "0.5"}}, found)
+    assert parent["tsdb"] is None
+
+
+def test_a_pod_is_given_the_time_that_its_prometheus_may_take_to_stop() -> None:
+    def seconds(cluster: dict[str, object], page: dict[str, object] | None = None) -> object:
+        return spec_of(cluster, page)["terminationGracePeriodSeconds"]
+
+    store = {"url": "https://store.example/push", "senders": ["eu-1"]}
+    assert seconds({}) == 120
+    assert seconds({"tier": "edge"}) == 180
+    assert seconds({"up": "remote_write"}, {"destinations": {"store": store}}) == 240
 
 
 def spec_of(cluster: dict[str, object], page: dict[str, object] | None = None) -> dict[str, object]:

@@ -82,6 +82,14 @@ def test_renders_the_objects_that_the_real_chart_renders(chart: Path, tier: str)
     assert reference.facts(reference.render(chart, TIERS[tier])) == recorded[tier]
 
 
+def test_a_key_that_the_real_chart_would_write_twice_fails_the_render(chart: Path) -> None:
+    twice = with_value("prometheus/prometheusSpec/additionalConfig", {"tsdb": {"outOfOrderTimeWindow": "1h"}})
+    refused = reference.helm_template(chart, twice)
+
+    assert refused.returncode != 0
+    assert "would write tsdb twice; set prometheusSpec.tsdb to null" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [

@@ -89,6 +89,9 @@ the values that the chart itself reads, those that only a server has, and those 
   (dict "key" "app.kubernetes.io/instance" "operator" "In" "values" (list $fullname)))) }}
 {{- with include "affinity" (list $given $apart) | fromYaml }}{{ $_ := set $spec "affinity" . }}{{ end }}
 
-{{- range $key, $value := $values.additionalConfig }}{{ $_ := set $spec $key $value }}{{ end }}
+{{- range $key, $value := $values.additionalConfig }}
+{{- if hasKey $spec $key }}{{ fail (printf "prometheusSpec.additionalConfig.%s: the real chart would write %s twice; set prometheusSpec.%s to null" $key $key $key) }}{{ end }}
+{{- $_ := set $spec $key $value }}
+{{- end }}
 {{- toYaml $spec }}
 {{- end }}
