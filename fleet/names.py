@@ -19,6 +19,7 @@ PAGE_KEY = f"{PROJECT}:fleet"
 # The chart derives every other name from the release's; a release named after the chart keeps them short.
 RELEASE = "kube-prometheus-stack"
 PROMETHEUS = f"{RELEASE}-prometheus"
+ALERTMANAGER = f"{RELEASE}-alertmanager"
 
 GATEWAY = "prometheus-gateway"
 GATEWAY_CA = f"{GATEWAY}-ca"
