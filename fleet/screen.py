@@ -68,9 +68,10 @@ class Screen:
 
     def _table(self, rows: Sequence[Row], width: int) -> Table:
         columns = [(name, cell) for name, cell, least in _CELLS if width >= least]
-        table = Table(box=None, pad_edge=False, header_style="dim")
+        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
         for name, _ in columns:
-            table.add_column(name, no_wrap=True, overflow="ellipsis")
+            # The last one may be long: it has what the others leave.
+            table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if name == _CELLS[-1][0] else None)
         for region, of_region in groupby(_by_region(rows), key=_region):
             table.add_row(Text(self._reporting(region), style="bold"))
             for row in of_region:
@@ -139,7 +140,7 @@ def _scrape(row: Row) -> str:
         return "-" if row.status.lag is None else f"{_seconds(row.status.lag)} behind"
     if row.status.duration is None:
         return "-"
-    timeout = "" if row.edge.timeout is None else f" of {format_duration(row.edge.timeout)}"
+    timeout = "" if row.edge.timeout is None else f" of {row.edge.timeout.total_seconds():g}s"
     return f"{row.status.duration:.2f}s{timeout}"
 
 

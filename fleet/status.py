@@ -243,6 +243,8 @@ async def _sender_fault(sender: Prometheus | Unreachable) -> str | None:
 
 
 def _explain(error: str) -> str:
+    # Whom it asked is known, and would stand before all that is not.
+    error = re.sub(r'^(Get|Post) \\?"[^"]*": ', "", error)
     if status := re.search(r"\b(401|403|404)\b", error):
         meaning = {"401": "wrong credential", "403": "forbidden", "404": "the gateway has no such path"}
         return f"{status[0]}: {meaning[status[0]]}"

@@ -62,6 +62,10 @@ REMOTE_WRITE = FleetOutput.model_validate(
 )
 
 
+FRESH = {"cluster:a:sum": 3.0, "cluster:b:sum": 5.0}
+"""Seconds, by metric of the federated child."""
+
+
 @dataclass
 class FakeApi:
     """An API server before a Prometheus that has what the fields say."""

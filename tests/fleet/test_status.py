@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from answers import DISCOVERY, FEDERATION, REMOTE_WRITE, FakeApi
+from answers import DISCOVERY, FEDERATION, FRESH, REMOTE_WRITE, FakeApi
 
 from fleet.prometheus import Prometheus, Unreachable
 from fleet.status import EdgeStatus, FleetOutput, edge_statuses
@@ -16,9 +16,6 @@ def status(fleet: FleetOutput, **clusters: FakeApi | Unreachable) -> EdgeStatus:
     }
     (only,) = asyncio.run(edge_statuses(fleet, clients))
     return only
-
-
-FRESH = {"cluster:a:sum": 3.0, "cluster:b:sum": 5.0}
 
 
 def test_an_edge_with_fresh_samples_is_well() -> None:
@@ -56,6 +53,7 @@ def test_metrics_that_have_not_arrived_are_named_and_no_fault() -> None:
         (FakeApi(last_error="server returned HTTP status 401 Unauthorized"), "401: wrong credential"),
         (FakeApi(last_error="server returned HTTP status 404 Not Found"), "404: the gateway has no such path"),
         (FakeApi(last_error="dial tcp: connection refused"), "unreachable: dial tcp: connection refused"),
+        (FakeApi(last_error='Get "https://192.0.2.1/federate?match=a": EOF'), "unreachable: EOF"),
         (FakeApi(last_error="expected equal, got BCLOSE"), "expected equal, got BCLOSE"),
         (Unreachable("API server of eu: timeout"), "unreachable: API server of eu: timeout"),
     ],
@@ -73,6 +71,11 @@ def test_a_federation_edge_says_why_it_carries_nothing(parent: FakeApi | Unreach
             FakeApi(),
             FakeApi(log='ts=1 component=remote msg="dropped" err="server returned HTTP status 401 Unauthorized"'),
             "401: wrong credential",
+        ),
+        (
+            FakeApi(),
+            FakeApi(log=r'ts=1 component=remote err="Post \"https://192.0.2.1/api/v1/write\": EOF"'),
+            "unreachable: EOF",
         ),
         (FakeApi(ages={"a_total": 90.0}), FakeApi(), "stale: newest sample is 90 s old, fresh means 30 s"),
         (FakeApi(), Unreachable("API server of shop: timeout"), "unreachable: API server of shop: timeout"),
