@@ -1,15 +1,13 @@
-"""What the hub's Prometheus and Alertmanager say of each other's alerts, heard by one listener for many who wait."""
+"""What clusters' Prometheus and the hub's Alertmanager say fires, heard by one listener for many who wait."""
 
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
 
 from kubectl import ALERTMANAGER, kubectl
 
-Place = Literal["Prometheus", "Alertmanager"]
 Labels = Mapping[str, str]
 
 # By its pod: a Service has no address while its pod is not ready, and that is when one wants to know.
@@ -19,28 +17,35 @@ _HEARD_EVERY = 1.0
 
 
 class Alarms:
-    def __init__(self) -> None:
+    """Places are `Alertmanager` and the clusters of which Prometheus is heard."""
+
+    def __init__(self, clusters: Collection[str]) -> None:
+        self._clusters = clusters
         self._changed = threading.Condition()
-        self._firing: dict[Place, Sequence[Labels]] = {}
+        self._firing: dict[str, Sequence[Labels]] = {}
 
     def listen(self, ended: threading.Event) -> None:
         while not ended.wait(_HEARD_EVERY):
+            firing: dict[str, Sequence[Labels]] = {}
             try:
-                told = json.loads(kubectl("hub", "get", "--raw", _FIRING))["data"]["result"]
-                prometheus = [each["metric"] for each in told]
+                for cluster in self._clusters:
+                    told = json.loads(kubectl(cluster, "get", "--raw", _FIRING))["data"]["result"]
+                    firing[cluster] = [each["metric"] for each in told]
                 told = json.loads(kubectl("hub", "get", "--raw", f"{ALERTMANAGER}/alerts?active=true"))
-            except AssertionError:  # the hub is what is broken
+                firing["Alertmanager"] = [each["labels"] for each in told]
+            except AssertionError:  # what is asked is what is broken
                 continue
             with self._changed:
-                self._firing = {"Prometheus": prometheus, "Alertmanager": [each["labels"] for each in told]}
+                self._firing = firing
                 self._changed.notify_all()
 
-    def until(self, place: Place, alert: Labels, *, fires: bool, within: float) -> float:
+    def until(self, place: str, alert: Labels, *, fires: bool, within: float) -> float:
         """Seconds that it took."""
         began = time.monotonic()
 
         def is_so() -> bool:
-            return place in self._firing and self._fires(place, alert) is fires
+            firing = self._firing.get(place)
+            return firing is not None and any(alert.items() <= each.items() for each in firing) is fires
 
         with self._changed:
             is_in_time = self._changed.wait_for(is_so, timeout=within)
@@ -49,21 +54,14 @@ class Alarms:
             )
         return time.monotonic() - began
 
-    def fires(self, place: Place, alert: Labels) -> bool:
-        with self._changed:
-            return self._fires(place, alert)
-
-    def names(self, place: Place) -> set[str]:
+    def names(self, place: str) -> set[str]:
         with self._changed:
             return {each["alertname"] for each in self._firing.get(place, ())}
 
-    def _fires(self, place: Place, alert: Labels) -> bool:
-        return any(alert.items() <= each.items() for each in self._firing.get(place, ()))
-
 
 @contextmanager
-def listening() -> Iterator[Alarms]:
-    alarms, ended = Alarms(), threading.Event()
+def listening(clusters: Collection[str]) -> Iterator[Alarms]:
+    alarms, ended = Alarms(clusters), threading.Event()
     thread = threading.Thread(target=alarms.listen, args=(ended,))
     thread.start()
     try:

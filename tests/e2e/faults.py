@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,23 +50,28 @@ def stopped(cluster: str, container: str) -> Iterator[None]:
 
 
 @contextmanager
-def slowed(cluster: str, container: str, *, stands: float, runs: float) -> Iterator[None]:
-    """A process that stands still for so many seconds and goes on for so many, again and again."""
+def slowed(cluster: str, container: str, *, at: float, every: float, for_seconds: float) -> Iterator[None]:
+    """A process that stands still for some seconds each time that it is asked something.
+
+    `at` is the Unix time of one of the questions, which come every so many seconds.
+    """
     ended = threading.Event()
 
-    def hobble() -> None:
-        while not ended.wait(runs):
+    def stand_and_go_on() -> None:
+        ahead = 0.5  # seconds that it takes to stop it, at most
+        while not ended.wait((at - ahead - time.time()) % every):
+            asked = time.time() + ahead
             signalled(cluster, container, "SIGSTOP")
-            ended.wait(stands)
+            ended.wait(max(asked + for_seconds - time.time(), 0))
             signalled(cluster, container, "SIGCONT")
 
-    hobbling = threading.Thread(target=hobble)
-    hobbling.start()
+    slow = threading.Thread(target=stand_and_go_on)
+    slow.start()
     try:
         yield
     finally:
         ended.set()
-        hobbling.join()
+        slow.join()
 
 
 @contextmanager

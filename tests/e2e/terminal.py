@@ -24,9 +24,7 @@ class Terminal:
         attach = ["setsid", "--ctty", "--wait", *command]
         sized = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
         environment = {**sized, "TERM": "xterm-256color"}
-        self._process = subprocess.Popen(
-            attach, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
-        )
+        self._process = subprocess.Popen(attach, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         self.written = b""
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -234,7 +234,7 @@ def watched(clusters: Cluster, until: Callable[[Picture], bool]) -> Picture:
         asking = asyncio.create_task(watch.ask())
         try:
             async with asyncio.timeout(10):
-                while not until(shown := watch.picture()):
+                while not until(shown := watch.picture()):  # noqa: ASYNC110 (it tells nobody that it has changed)
                     await asyncio.sleep(0.01)
             return shown
         finally:
@@ -342,9 +342,10 @@ def test_without_a_terminal_it_writes_plain_lines_once_a_round(stack: Path) -> N
         errors = process.stderr.read()
     assert (process.returncode, errors) == (0, b"")
     assert "\x1b" not in "".join(told)
-    assert [line.split(" ", 1)[1] for line in told[5:6]] == [
-        "0 of 3 clusters report · 4 of 4 edges in trouble · alerts are not known: API server of hub: All connection attempts failed\n"
-    ]
+    _, headline = told[5].split(" ", 1)
+    assert headline.startswith(
+        "0 of 3 clusters report · 4 of 4 edges in trouble · alerts are not known: API server of hub:"
+    )
     assert all("unreachable: API server of" in line for line in told[6:])
 
 
