@@ -1,8 +1,6 @@
 """Faults of the kinds that real fleets have, made in the live local one. Each is mended at the end of its context."""
 
 import json
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,31 +45,6 @@ def stopped(cluster: str, container: str) -> Iterator[None]:
         yield
     finally:
         signalled(cluster, container, "SIGCONT")
-
-
-@contextmanager
-def slowed(cluster: str, container: str, *, at: float, every: float, for_seconds: float) -> Iterator[None]:
-    """A process that stands still for some seconds each time that it is asked something.
-
-    `at` is the Unix time of one of the questions, which come every so many seconds.
-    """
-    ended = threading.Event()
-
-    def stand_and_go_on() -> None:
-        ahead = 0.5  # seconds that it takes to stop it, at most
-        while not ended.wait((at - ahead - time.time()) % every):
-            asked = time.time() + ahead
-            signalled(cluster, container, "SIGSTOP")
-            ended.wait(max(asked + for_seconds - time.time(), 0))
-            signalled(cluster, container, "SIGCONT")
-
-    slow = threading.Thread(target=stand_and_go_on)
-    slow.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        slow.join()
 
 
 @contextmanager
