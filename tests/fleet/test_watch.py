@@ -336,17 +336,16 @@ def test_without_a_terminal_it_writes_plain_lines_once_a_round(stack: Path) -> N
     with watching(stack, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        told = [process.stdout.readline().decode() for _ in range(10)]
+        told = [""]
+        while "4 of 4 edges in trouble" not in told[0] or "alerts are not known" not in told[0]:
+            told = [process.stdout.readline().decode() for _ in range(5)]
         process.send_signal(signal.SIGINT)
         process.stdout.read()
         errors = process.stderr.read()
     assert (process.returncode, errors) == (0, b"")
     assert "\x1b" not in "".join(told)
-    _, headline = told[5].split(" ", 1)
-    assert headline.startswith(
-        "0 of 3 clusters report · 4 of 4 edges in trouble · alerts are not known: API server of hub:"
-    )
-    assert all("unreachable: API server of" in line for line in told[6:])
+    assert "0 of 3 clusters report" in told[0]
+    assert all("unreachable: API server of" in line for line in told[1:])
 
 
 def test_json_is_not_watched(stack: Path) -> None:
