@@ -17,7 +17,7 @@ from rich.console import Console
 
 from fleet.adopt import import_file
 from fleet.compiler import compile_fleet
-from fleet.errors import FleetError
+from fleet.errors import FleetError, Problem
 from fleet.explain import explain as explain_metric
 from fleet.maintenance import ended_maintenance, maintenance_lines
 from fleet.page import read_fleet
@@ -120,11 +120,19 @@ def status(
     stack: Stack = "dev",
     root: Root = HERE,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False,  # noqa: FBT002 (how typer spells a flag)
+    is_watched: Annotated[bool, typer.Option("--watch", help="Go on asking until Ctrl-C.")] = False,  # noqa: FBT002 (how typer spells a flag)
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between two questions of --watch.")] = 5,
 ) -> None:
     """Ask the live fleet, edge by edge, what works; exit 1 where something does not."""
-    from fleet.live import live_statuses, stack_output  # noqa: PLC0415 (see the module's docstring)
+    from fleet.live import live_statuses, stack_output, watch  # noqa: PLC0415 (see the module's docstring)
     from fleet.tables import status_table  # noqa: PLC0415 (likewise)
+    from fleet.watch import until_interrupted  # noqa: PLC0415 (likewise)
 
+    if is_watched:
+        if as_json:
+            raise FleetError([Problem("--watch", "shows a picture, for people: ask for --json as often as you like")])
+        asyncio.run(until_interrupted(watch(_part(stack, root), stack, every, Console())))
+        return
     statuses = asyncio.run(live_statuses(_part(stack, root), stack_output(stack)))
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in statuses], indent=2))

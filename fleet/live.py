@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic import ValidationError
+from rich.console import Console
 
 from fleet.clients import connected
 from fleet.errors import FleetError, Problem
@@ -14,7 +15,9 @@ from fleet.plan import ClusterPlan, Plan
 from fleet.price import Price, price
 from fleet.prometheus import Prometheus, Unreachable, reached
 from fleet.rotation import Expected, KeyState
+from fleet.screen import show
 from fleet.status import EdgeStatus, FleetOutput, edge_statuses
+from fleet.watch import Watch
 
 
 def stack_output(stack: str) -> FleetOutput:
@@ -61,6 +64,23 @@ async def live_statuses(plan: Plan, fleet: FleetOutput) -> list[EdgeStatus]:
         *(_deployed(plan, name, cluster.namespace) for name, cluster in fleet.clusters.items())
     )
     return [*await edge_statuses(fleet, dict(zip(fleet.clusters, clients, strict=True)))]
+
+
+async def watch(plan: Plan, stack: str, every: float, console: Console) -> None:
+    """Shows the live fleet until it is cancelled. Raises FleetError where pulumi or the stack's output is missing."""
+    # Not in this thread, which has to hear of an interruption.
+    fleet = await asyncio.to_thread(stack_output, stack)
+
+    async def connect(name: str) -> Prometheus | Unreachable:
+        try:
+            return await _deployed(plan, name, fleet.clusters[name].namespace)
+        except FleetError as error:
+            return Unreachable(str(error))
+
+    watched = Watch(plan, fleet, every, connect)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(watched.ask())
+        group.create_task(show(watched.picture, every, console))
 
 
 async def live_evidence(plan: Plan, expected: Expected) -> list[str]:

@@ -79,6 +79,7 @@ def _federation(edge: FederationEdge) -> dict[str, object]:
         "child": edge.child,
         "matches": list(edge.matches),
         "interval": format_duration(edge.interval),
+        "timeout": format_duration(edge.timeout),
         "budget": edge.budget,
         "estimate": edge.estimate,
         "sample_limit": edge.sample_limit,

@@ -16,9 +16,9 @@ import httpx
 import kr8s
 import kr8s.asyncio
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
-from fleet.names import PROJECT, PROMETHEUS, RELEASE
+from fleet.names import ALERTMANAGER, PROJECT, PROMETHEUS, RELEASE
 
 ANSWER_SECONDS = 10
 """Within which an API server answers, or counts as out of reach."""
@@ -86,6 +86,13 @@ class _DroppedAnswer(BaseModel):
     data: _DroppedTargets
 
 
+class FiringAlert(BaseModel):
+    labels: dict[str, str]
+
+
+_FIRING = TypeAdapter(list[FiringAlert])
+
+
 class _MetadataList(BaseModel):
     items: list[_MetadataAlone]
 
@@ -135,6 +142,11 @@ class Prometheus:
         params = {"state": "active", "scrapePool": job}
         answer = await self._get(f"services/{PROMETHEUS}:9090/proxy/api/v1/targets", params)
         return _TargetsAnswer.model_validate_json(answer).data.activeTargets
+
+    async def alerts(self) -> list[FiringAlert]:
+        """What the Alertmanager beside it holds and does not mute. Raises Unreachable where there is none."""
+        params = {"active": "true", "silenced": "false", "inhibited": "false", "unprocessed": "true"}
+        return _FIRING.validate_json(await self._get(f"services/{ALERTMANAGER}:9093/proxy/api/v2/alerts", params))
 
     async def dropped_targets(self, job: str) -> Mapping[str, list[dict[str, str]]]:
         """Labels of what the job has found and does not scrape, by pod. Agents answer as well."""

@@ -8,7 +8,10 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from fleet.duration import Duration
 from fleet.prometheus import Prometheus, Unreachable, reached
+
+Way = Literal["federation", "discovery", "remote write"]
 
 
 class _Arrivals(BaseModel):
@@ -21,6 +24,22 @@ class FederationOutput(_Arrivals):
     parent: str
     child: str
     job: str
+    timeout: Duration | None = None
+    """Of a scrape; None of a stack deployed before this was told."""
+    budget: int | None = None
+    """Series; None likewise."""
+
+    @property
+    def lower(self) -> str:
+        return self.child
+
+    @property
+    def upper(self) -> str:
+        return self.parent
+
+    @property
+    def way(self) -> Way:
+        return "federation"
 
     @property
     def pool(self) -> str:
@@ -40,6 +59,10 @@ class DiscoveryOutput(FederationOutput):
     service_labels: dict[str, str]
 
     @property
+    def way(self) -> Way:
+        return "discovery"
+
+    @property
     def pool(self) -> str:
         return self.scrape_pool
 
@@ -52,6 +75,23 @@ class DiscoveryOutput(FederationOutput):
 class RemoteWriteOutput(_Arrivals):
     sender: str
     receiver: str
+
+    @property
+    def lower(self) -> str:
+        return self.sender
+
+    @property
+    def upper(self) -> str:
+        return self.receiver
+
+    @property
+    def way(self) -> Way:
+        return "remote write"
+
+
+EdgeOutput = FederationOutput | RemoteWriteOutput
+Clients = Mapping[str, Prometheus | Unreachable]
+"""By cluster name."""
 
 
 class ClusterOutput(BaseModel):
@@ -67,10 +107,14 @@ class FleetOutput(BaseModel):
     """Of a stack deployed before there was discovery: nothing."""
     remote_write: list[RemoteWriteOutput]
 
+    @property
+    def edges(self) -> Sequence[EdgeOutput]:
+        return (*self.federation, *self.discovery, *self.remote_write)
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeStatus:
-    kind: Literal["federation", "discovery", "remote write"]
+    kind: Way
     lower: str
     upper: str
     fault: str | None
@@ -81,31 +125,60 @@ class EdgeStatus:
     """Seconds since the newest sample that arrived."""
     missing: tuple[str, ...] = ()
     """Metrics of a federation edge that have not arrived: their rules found nothing to record, so far or at all."""
+    up: bool | None = None
+    """Whether the newest scrape worked or, of remote write, whether samples arrive; None where that is not known."""
+    duration: float | None = None
+    """Seconds that the newest scrape took; None for remote write."""
+    lag: float | None = None
+    """Seconds by which what a remote writer has sent is behind what it has scraped, as it says itself; None where it
+    cannot be asked, and for federation."""
 
 
-async def edge_statuses(fleet: FleetOutput, clients: Mapping[str, Prometheus | Unreachable]) -> Sequence[EdgeStatus]:
-    """Every edge of the fleet; `clients` by cluster name."""
-    return await asyncio.gather(
-        *(_federation(edge, clients) for edge in (*fleet.federation, *fleet.discovery)),
-        *(_remote_write(edge, clients) for edge in fleet.remote_write),
-    )
+async def edge_statuses(fleet: FleetOutput, clients: Clients) -> Sequence[EdgeStatus]:
+    """Every edge of the fleet."""
+    return await asyncio.gather(*(edge_status(edge, clients) for edge in fleet.edges))
 
 
-async def _federation(edge: FederationOutput, clients: Mapping[str, Prometheus | Unreachable]) -> EdgeStatus:
-    samples = age = None
+async def edge_status(edge: EdgeOutput, clients: Clients) -> EdgeStatus:
+    if isinstance(edge, RemoteWriteOutput):
+        return await _remote_write(edge, clients)
+    return await _federation(edge, clients)
+
+
+async def _federation(edge: FederationOutput, clients: Clients) -> EdgeStatus:
+    scrape, age = _Scrape(), None
     missing = tuple(edge.metrics)
     try:
         parent = reached(clients[edge.parent])
-        job = f'job="{edge.job}",{_matchers(edge.labels)}'
-        samples = await _single(parent, f"sum(scrape_samples_post_metric_relabeling{{{job}}})")
+        scrape = await _newest_scrape(parent, edge)
         ages = await _ages(parent, edge)
         age = min(ages.values(), default=None)
         missing = tuple(name for name in edge.metrics if name not in ages)
-        fault = await _federation_fault(parent, edge, samples, age)
+        fault = await _federation_fault(parent, edge, scrape.samples, age)
     except Unreachable as error:
         fault = f"unreachable: {error}"
-    kind = "discovery" if isinstance(edge, DiscoveryOutput) else "federation"
-    return EdgeStatus(kind, edge.child, edge.parent, fault, samples, age, missing)
+    return EdgeStatus(
+        edge.way, edge.child, edge.parent, fault, scrape.samples, age, missing, scrape.up, scrape.duration
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scrape:
+    """What a parent has noted of its newest scrape of a child."""
+
+    up: bool | None = None
+    duration: float | None = None
+    samples: float | None = None
+
+
+async def _newest_scrape(parent: Prometheus, edge: FederationOutput) -> _Scrape:
+    noted = ("up", "scrape_duration_seconds", "scrape_samples_post_metric_relabeling")
+    told = await parent.query(f'{{__name__=~"{"|".join(noted)}",job="{edge.job}",{_matchers(edge.labels)}}}')
+    # A Service that was discovered may have several addresses, each of them a target.
+    ups, durations, samples = (
+        [series.value[1] for series in told if series.metric["__name__"] == name] for name in noted
+    )
+    return _Scrape(all(ups) if ups else None, max(durations, default=None), sum(samples) if samples else None)
 
 
 async def _federation_fault(
@@ -124,8 +197,10 @@ async def _federation_fault(
     return _staleness(edge, age)
 
 
-async def _remote_write(edge: RemoteWriteOutput, clients: Mapping[str, Prometheus | Unreachable]) -> EdgeStatus:
-    rate = age = None
+async def _remote_write(edge: RemoteWriteOutput, clients: Clients) -> EdgeStatus:
+    rate = age = up = None
+    # Another stack's sender is not this stack's to ask. What it says is not waited for where the receiver is slow.
+    lag = asyncio.create_task(_lag(clients[edge.sender], edge.receiver)) if edge.sender in clients else None
     try:
         receiver = reached(clients[edge.receiver])
         names = "|".join(edge.metrics)
@@ -133,13 +208,28 @@ async def _remote_write(edge: RemoteWriteOutput, clients: Mapping[str, Prometheu
         rate = await _single(receiver, f"sum(count_over_time({arrived}[1m])) / 60")
         age = min((await _ages(receiver, edge)).values(), default=None)
         fault = _staleness(edge, age)
+        up = fault is None
     except Unreachable as error:
         fault = f"unreachable: {error}"
     else:
-        # Another stack's sender is not this stack's to ask.
         if fault is not None and edge.sender in clients:
             fault = await _sender_fault(clients[edge.sender]) or fault
-    return EdgeStatus("remote write", edge.sender, edge.receiver, fault, rate, age)
+    behind = await lag if lag is not None else None
+    return EdgeStatus(edge.way, edge.sender, edge.receiver, fault, rate, age, up=up, lag=behind)
+
+
+async def _lag(sender: Prometheus | Unreachable, queue: str) -> float | None:
+    """Of the replica that is furthest behind."""
+    # Not `…_queue_highest_timestamp_seconds`: that stands still while a full queue takes nothing in.
+    scraped = r"^prometheus_remote_storage_highest_timestamp_in_seconds (\S+)$"
+    sent = rf'^prometheus_remote_storage_queue_highest_sent_timestamp_seconds{{remote_name="{queue}",.*}} (\S+)$'
+    try:
+        told = (await reached(sender).metrics()).values()
+    except Unreachable:
+        return None
+    ends = [[re.search(end, text, re.MULTILINE) for end in (scraped, sent)] for text in told]
+    # 0 of a queue that has sent nothing yet.
+    return max((float(last[1]) - float(at[1]) for last, at in ends if last and at and float(at[1])), default=None)
 
 
 async def _sender_fault(sender: Prometheus | Unreachable) -> str | None:
@@ -153,6 +243,8 @@ async def _sender_fault(sender: Prometheus | Unreachable) -> str | None:
 
 
 def _explain(error: str) -> str:
+    # Whom it asked is known, and would stand before all that is not.
+    error = re.sub(r'^(Get|Post) \\?"[^"]*": ', "", error)
     if status := re.search(r"\b(401|403|404)\b", error):
         meaning = {"401": "wrong credential", "403": "forbidden", "404": "the gateway has no such path"}
         return f"{status[0]}: {meaning[status[0]]}"

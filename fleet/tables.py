@@ -6,7 +6,7 @@ from rich.table import Table
 
 from fleet.status import EdgeStatus
 
-_MANY = 10  # samples, from which on fractions of one tell nothing
+MANY = 10  # samples, from which on fractions of one tell nothing
 
 
 def status_table(statuses: Sequence[EdgeStatus]) -> Table:
@@ -15,8 +15,11 @@ def status_table(statuses: Sequence[EdgeStatus]) -> Table:
         table.add_column(column, overflow="fold")
     for each in statuses:
         unit = "per second" if each.kind == "remote write" else "per scrape"
-        samples = "-" if each.samples is None else f"{each.samples:.{0 if each.samples >= _MANY else 1}f} {unit}"
+        samples = "-" if each.samples is None else f"{each.samples:.{0 if each.samples >= MANY else 1}f} {unit}"
         age = "-" if each.age is None else f"{each.age:.1f} s ago"
-        state = each.fault or (f"ok, without {', '.join(each.missing)}" if each.missing else "ok")
-        table.add_row(f"{each.lower} → {each.upper}", each.kind, state, samples, age)
+        table.add_row(f"{each.lower} → {each.upper}", each.kind, state(each), samples, age)
     return table
+
+
+def state(status: EdgeStatus) -> str:
+    return status.fault or (f"ok, without {', '.join(status.missing)}" if status.missing else "ok")

@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ import gateways
 import httpx
 import pytest
 import yaml
+from faults import cut_off
 from kubectl import (
     ALERTMANAGER,
     PROMETHEUS,
@@ -36,6 +38,7 @@ from kubectl import (
     raw_samples,
 )
 from live import ROOT, Fleet, make, work_tree
+from terminal import Terminal
 
 from fleet.alerts import alert_groups
 from fleet.compiler import compile_page
@@ -785,6 +788,28 @@ def test_status_names_a_child_with_nothing_to_match(fleet: Fleet) -> None:
         kubectl("eu-2", "create", "--filename=-", stdin=json.dumps({**rule, "metadata": kept}))
         carry_into_pods("eu-2")
     until_status_says(fleet, ("eu-2", "eu"), "ok$")
+
+
+def test_a_watcher_sees_an_edge_break_and_mend_while_the_others_go_on() -> None:
+    terminal = Terminal([sys.executable, "-m", "fleet", "status", "--watch", "--every", "1"], columns=140, lines=24)
+
+    def shows(reporting: int, *words: str) -> None:
+        headline, *rows = terminal.screen()
+        assert headline.startswith(f"{reporting} of 3 clusters report")
+        (broken,) = [row for row in rows if row.startswith("eu-2 → eu")]
+        assert all(word in broken for word in words), broken
+        for edge in ("eu-1 → eu", "eu → hub", "shop-1 → hub"):
+            assert any(row.startswith(edge) and " up " in row for row in rows)
+
+    try:
+        eventually(lambda: shows(3, "federation", " up ", " of 2000", "ok"), within=60)
+        with cut_off("eu", "eu-2"):
+            eventually(lambda: shows(2, " down ", "ClusterSilent", "unreachable: "), within=120)
+        eventually(lambda: shows(3, " up ", "ok"), within=120)
+        assert terminal.press_ctrl_c(within=10) == 0
+    finally:
+        terminal.close()
+    assert b"Traceback" not in terminal.written
 
 
 def alert_of(cluster: str, name: str) -> dict[str, Any]:

@@ -1,102 +1,12 @@
 """Every reason for which an edge does not carry fresh samples has a name of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
-import httpx
 import pytest
+from answers import DISCOVERY, FEDERATION, FRESH, REMOTE_WRITE, FakeApi
 
 from fleet.prometheus import Prometheus, Unreachable
 from fleet.status import EdgeStatus, FleetOutput, edge_statuses
-
-FEDERATION = FleetOutput.model_validate(
-    {
-        "clusters": {"eu": {"namespace": "monitoring"}, "eu-1": {"namespace": "monitoring"}},
-        "federation": [
-            {
-                "parent": "eu",
-                "child": "eu-1",
-                "job": "federate-eu-1",
-                "metrics": ["cluster:a:sum", "cluster:b:sum"],
-                "labels": {"cluster": "eu-1"},
-                "fresh_within": 30,
-            }
-        ],
-        "remote_write": [],
-    }
-)
-DISCOVERY = FleetOutput.model_validate(
-    {
-        "clusters": {"eu": {"namespace": "monitoring"}},
-        "federation": [],
-        "discovery": [
-            {
-                **FEDERATION.federation[0].model_dump(),
-                "child": "team-a",
-                "job": "federate-auto-discover",
-                "scrape_pool": "federate-auto-discover/team-a",
-                "namespace": "shop",
-                "port": "http-web",
-                "service_labels": {"app.kubernetes.io/name": "prometheus", "cluster": "team-a"},
-                "labels": {"cluster": "team-a"},
-            }
-        ],
-        "remote_write": [],
-    }
-)
-REMOTE_WRITE = FleetOutput.model_validate(
-    {
-        "clusters": {"hub": {"namespace": "monitoring"}, "shop": {"namespace": "monitoring"}},
-        "federation": [],
-        "remote_write": [
-            {
-                "sender": "shop",
-                "receiver": "hub",
-                "metrics": ["a_total"],
-                "labels": {"cluster": "shop"},
-                "fresh_within": 30,
-            }
-        ],
-    }
-)
-
-
-@dataclass
-class FakeApi:
-    """An API server before a Prometheus that has what the fields say."""
-
-    ages: Mapping[str, float] = field(default_factory=dict)
-    samples: float | None = 10
-    last_error: str | None = ""
-    """Of the edge's target; None where there is no target."""
-    log: str = ""
-    silent: bool = False
-
-    @asynccontextmanager
-    async def call_api(self, _method: str, *, url: str, params: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
-        if self.silent:
-            await asyncio.Event().wait()
-        if url.endswith("/query"):
-            yield self._answer(result=self._vector(params["query"]))
-        elif url.endswith("/targets"):
-            health = "down" if self.last_error else "up"
-            targets = [] if self.last_error is None else [{"health": health, "lastError": self.last_error}]
-            yield self._answer(activeTargets=targets)
-        elif url.endswith("/log"):
-            yield httpx.Response(200, text=self.log)
-        else:
-            yield httpx.Response(200, json={"items": [{"metadata": {"name": "prometheus-0"}}]})
-
-    def _vector(self, promql: str) -> list[object]:
-        if "timestamp" in promql:
-            return [{"metric": {"of": name}, "value": [0, str(age)]} for name, age in self.ages.items()]
-        return [] if self.samples is None else [{"metric": {}, "value": [0, str(self.samples)]}]
-
-    @staticmethod
-    def _answer(**data: object) -> httpx.Response:
-        return httpx.Response(200, json={"status": "success", "data": data})
 
 
 def status(fleet: FleetOutput, **clusters: FakeApi | Unreachable) -> EdgeStatus:
@@ -108,15 +18,16 @@ def status(fleet: FleetOutput, **clusters: FakeApi | Unreachable) -> EdgeStatus:
     return only
 
 
-FRESH = {"cluster:a:sum": 3.0, "cluster:b:sum": 5.0}
-
-
 def test_an_edge_with_fresh_samples_is_well() -> None:
-    assert status(FEDERATION, eu=FakeApi(ages=FRESH)) == EdgeStatus("federation", "eu-1", "eu", None, 10, 3.0, ())
+    assert status(FEDERATION, eu=FakeApi(ages=FRESH)) == EdgeStatus(
+        "federation", "eu-1", "eu", None, 10, 3.0, up=True, duration=0.02
+    )
 
 
 def test_a_discovered_child_with_fresh_samples_is_well() -> None:
-    assert status(DISCOVERY, eu=FakeApi(ages=FRESH)) == EdgeStatus("discovery", "team-a", "eu", None, 10, 3.0, ())
+    assert status(DISCOVERY, eu=FakeApi(ages=FRESH)) == EdgeStatus(
+        "discovery", "team-a", "eu", None, 10, 3.0, up=True, duration=0.02
+    )
 
 
 def test_an_allowed_name_that_nobody_has_is_named_with_where_it_was_looked_for() -> None:
@@ -142,6 +53,7 @@ def test_metrics_that_have_not_arrived_are_named_and_no_fault() -> None:
         (FakeApi(last_error="server returned HTTP status 401 Unauthorized"), "401: wrong credential"),
         (FakeApi(last_error="server returned HTTP status 404 Not Found"), "404: the gateway has no such path"),
         (FakeApi(last_error="dial tcp: connection refused"), "unreachable: dial tcp: connection refused"),
+        (FakeApi(last_error='Get "https://192.0.2.1/federate?match=a": EOF'), "unreachable: EOF"),
         (FakeApi(last_error="expected equal, got BCLOSE"), "expected equal, got BCLOSE"),
         (Unreachable("API server of eu: timeout"), "unreachable: API server of eu: timeout"),
     ],
@@ -160,6 +72,11 @@ def test_a_federation_edge_says_why_it_carries_nothing(parent: FakeApi | Unreach
             FakeApi(log='ts=1 component=remote msg="dropped" err="server returned HTTP status 401 Unauthorized"'),
             "401: wrong credential",
         ),
+        (
+            FakeApi(),
+            FakeApi(log=r'ts=1 component=remote err="Post \"https://192.0.2.1/api/v1/write\": EOF"'),
+            "unreachable: EOF",
+        ),
         (FakeApi(ages={"a_total": 90.0}), FakeApi(), "stale: newest sample is 90 s old, fresh means 30 s"),
         (FakeApi(), Unreachable("API server of shop: timeout"), "unreachable: API server of shop: timeout"),
         (Unreachable("API server of hub: timeout"), FakeApi(), "unreachable: API server of hub: timeout"),
@@ -169,6 +86,23 @@ def test_a_remote_write_edge_says_why_it_carries_nothing(
     receiver: FakeApi | Unreachable, sender: FakeApi | Unreachable, fault: str | None
 ) -> None:
     assert status(REMOTE_WRITE, hub=receiver, shop=sender).fault == fault
+
+
+def test_a_writers_lag_is_what_it_has_scraped_and_not_sent_to_that_receiver() -> None:
+    told = """\
+prometheus_remote_storage_highest_timestamp_in_seconds 1.7640000425e+09
+prometheus_remote_storage_queue_highest_sent_timestamp_seconds{remote_name="archive",url="https://a"} 1.76400004e+09
+prometheus_remote_storage_queue_highest_sent_timestamp_seconds{remote_name="hub",url="https://b"} 1.76400003e+09
+"""
+    assert status(REMOTE_WRITE, hub=FakeApi(ages={"a_total": 3.0}), shop=FakeApi(metrics=told)).lag == 12.5
+    nothing_sent = told.replace("1.76400003e+09", "0")
+    assert status(REMOTE_WRITE, hub=FakeApi(), shop=FakeApi(metrics=nothing_sent)).lag is None
+
+
+def test_what_is_not_known_of_a_scrape_is_not_called_down() -> None:
+    assert status(FEDERATION, eu=FakeApi(samples=None)).up is None
+    assert status(FEDERATION, eu=Unreachable("API server of eu: timeout")).up is None
+    assert status(FEDERATION, eu=FakeApi(samples=0, last_error="dial tcp: connection refused")).up is False
 
 
 def test_a_sender_that_another_stack_deploys_is_not_asked() -> None:
