@@ -1,0 +1,90 @@
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from fleet_policies import POLICIES
+
+from tests.policies.cases import CASES, Case, job
+from tests.policies.judging import UNKNOWN, Made, judged, made, release
+
+REFUSED = [case for case in CASES if case.messages]
+
+
+def name(case: Case) -> str:
+    return case.policy
+
+
+@pytest.mark.parametrize("case", CASES, ids=name)
+def test_a_policy_says_exactly_what_is_wrong_and_what_it_cannot_judge(case: Case) -> None:
+    said = judged(case.policy, *case.resources, **case.settings)
+    assert said.messages == [*case.messages]
+    assert said.unjudged == case.unjudged
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.id)
+def test_every_policy_is_seen_to_pass_to_refuse_and_not_to_judge(policy: Any) -> None:
+    own = [case for case in CASES if case.policy == policy.id]
+    assert any(not case.messages and case.unjudged is None for case in own)
+    assert any(case.messages for case in own)
+    assert any(case.unjudged for case in own)
+
+
+def words(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from words(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from words(each)
+    elif isinstance(value, str) and value != UNKNOWN:
+        yield value
+
+
+COMMON = {"monitoring", "Retain", "a", "b"}
+"""Words of the messages themselves."""
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=name)
+def test_no_message_repeats_a_value_which_may_be_secret(case: Case) -> None:
+    said = "\n".join(judged(case.policy, *case.resources, **case.settings).messages)
+    named = {each.name for each in case.resources} | COMMON
+    values = {word for each in case.resources for word in words(each.props) if word not in named and len(word) > 3}
+    allowed = {word for word in values if any(word in policy.remedy + policy.description for policy in POLICIES)}
+    allowed |= {word for word in values if any(word in constant for constant in ("ScrapeConfig /federate 9090",))}
+    allowed |= {word for word in values if word in {"Prometheus", "PrometheusAgent", "ConfigMap", "Secret", "Service"}}
+    allowed |= {word for word in values if word in {"Ingress", "HTTPRoute"}}
+    assert [word for word in values - allowed if word in said] == []
+
+
+def test_a_chart_is_judged_under_any_alias_in_any_other_chart() -> None:
+    values = job(honor_labels=False).props["values"]
+    for chart in ({"watching": values}, {"platform": {"watching": values}}):
+        said = judged("honor-labels", Made(release().type, "umbrella", {"chart": "umbrella", "values": chart}))
+        assert len(said.messages) == 1
+
+
+def test_what_lies_beside_an_unknown_value_is_judged_all_the_same() -> None:
+    broken = job(honor_labels=None).props["values"]["prometheus"]["prometheusSpec"]["additionalScrapeConfigs"][0]
+    said = judged("honor-labels", release({"additionalScrapeConfigs": [broken, {"metrics_path": UNKNOWN}]}))
+    assert len(said.messages) == 1
+    assert said.unjudged is not None
+
+
+def test_a_policy_of_one_field_does_not_ask_for_others() -> None:
+    values = {"params": {"match[]": [UNKNOWN]}, "static_configs": [{"targets": [UNKNOWN]}], "basic_auth": UNKNOWN}
+    for policy in ("honor-labels", "staleness", "limits", "intervals"):
+        assert judged(policy, job(**values)).unjudged is None
+
+
+def test_many_places_that_are_not_known_are_counted() -> None:
+    configs = [{"metrics_path": UNKNOWN} for _ in range(9)]
+    said = judged("honor-labels", release({"additionalScrapeConfigs": configs})).unjudged
+    assert said is not None
+    assert said.endswith(".4.metrics_path and 4 more")
+
+
+def test_objects_of_others_are_left_alone() -> None:
+    web = made("Service", api="core/v1", spec={"type": "LoadBalancer", "ports": [{"port": 80, "targetPort": "web"}]})
+    for policy in POLICIES:
+        said = judged(policy.id, web, made("Deployment", api="apps/v1", spec=UNKNOWN))
+        assert (said.messages, said.unjudged) == ([], None)
