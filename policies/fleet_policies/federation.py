@@ -38,8 +38,8 @@ honor_labels = ResourcePolicy(
     description="A parent keeps the labels of the series that it federates.",
     severity=Severity.HIGH,
     why=(
-        "Without `honor_labels` the labels of every federated series are renamed to `exported_*`, and all children look "
-        "like the parent's own target. `overrideHonorLabels` does the same to every job that the operator makes."
+        "Without `honor_labels` the labels of every federated series are renamed to `exported_*`, and all children "
+        "look like the parent's own target. `overrideHonorLabels` does the same to every job that the operator makes."
     ),
     remedy="metrics_path: /federate\nhonor_labels: true          # honorLabels in a ScrapeConfig or a ServiceMonitor",
     judge=_honor_labels,
@@ -97,7 +97,9 @@ def _limits(resource: Resource, _: Node) -> Iterator[Violation]:
             limit = job / name
             if not limit.is_unknown and (not limit.is_given or limit.number == 0):
                 key = job.key(name)
-                yield Violation(job.where, f"a child may send any amount; set `{key}: {example}` or what it should send")
+                yield Violation(
+                    job.where, f"a child may send any amount; set `{key}: {example}` or what it should send"
+                )
 
 
 limits = ResourcePolicy(
@@ -132,7 +134,7 @@ def _match_scope(resource: Resource, settings: Node) -> Iterator[Violation]:
 
 
 def _too_wide(match: str, forbidden: list[str]) -> str | None:
-    remedy = "match what is aggregated, as in `{__name__=~\"cluster:.*\"}`"
+    remedy = 'match what is aggregated, as in `{__name__=~"cluster:.*"}`'
     try:
         expr = promql_parser.parse(match)
     except ValueError:
@@ -163,7 +165,7 @@ match_scope = ResourcePolicy(
     description="A parent federates what is aggregated, never everything.",
     severity=Severity.HIGH,
     why="Raw series cost the parent what they cost all its children together, and /federate is slow with many.",
-    remedy='params:\n  match[]:\n    - \'{__name__=~"cluster:.*"}\'',
+    remedy="params:\n  match[]:\n    - '{__name__=~\"cluster:.*\"}'",
     settings={
         "forbidden": {
             "type": "array",

@@ -1,4 +1,4 @@
-"""What a policy judges in a resource, by the field's own names: servers, scrape jobs, remote writes, rules, ways in.
+"""What a policy judges in a resource, by the field's own names: servers, scrape jobs, remote writes, rules.
 
 A server is a Prometheus or an agent: a release of kube-prometheus-stack, or an object of the operator's.
 """
@@ -6,14 +6,13 @@ A server is a Prometheus or an agent: a release of kube-prometheus-stack, or an 
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from fleet_policies.resources import KubernetesObject, Resource, chart_values, objects
 from fleet_policies.tree import Node
 
-PROMETHEUS_PORT = 9090
 TIER_LABEL = "prometheus-fleet/tier"
 _LEVELS = {"cluster": "leaf", "regional": "regional", "global": "global", "edge": "edge"}
 """Tiers by the external label `level`."""
@@ -141,13 +140,7 @@ class ScrapeJob:
 
 def scrape_jobs(resource: Resource) -> Iterator[ScrapeJob]:
     for server in servers(resource):
-        if server.values is not None:
-            for node in (server.spec / "additionalScrapeConfigs").parsed().elements():
-                yield ScrapeJob(node, Form.PROMETHEUS)
-            prometheus = server.values / "prometheus"
-            for kind, endpoints in (("Service", "endpoints"), ("Pod", "podMetricsEndpoints")):
-                for monitor in (prometheus / f"additional{kind}Monitors").elements():
-                    yield from _endpoints(monitor, endpoints)
+        yield from _jobs_of_chart(server)
     for each in objects(resource):
         match each.kind:
             case "ScrapeConfig":
@@ -160,6 +153,16 @@ def scrape_jobs(resource: Resource) -> Iterator[ScrapeJob]:
                 yield from _jobs_in_text(each)
             case _:
                 pass
+
+
+def _jobs_of_chart(server: Server) -> Iterator[ScrapeJob]:
+    """An object of the operator's names a Secret instead, which is judged as such."""
+    if server.values is not None:
+        for node in (server.spec / "additionalScrapeConfigs").parsed().elements():
+            yield ScrapeJob(node, Form.PROMETHEUS)
+        for kind, endpoints in (("Service", "endpoints"), ("Pod", "podMetricsEndpoints")):
+            for monitor in (server.values / "prometheus" / f"additional{kind}Monitors").elements():
+                yield from _endpoints(monitor, endpoints)
 
 
 def federation_jobs(resource: Resource) -> Iterator[ScrapeJob]:
@@ -183,7 +186,7 @@ def _jobs_in_text(holder: KubernetesObject) -> Iterator[ScrapeJob]:
 def texts(holder: KubernetesObject) -> Iterator[Node]:
     """What a Secret or ConfigMap holds, decoded."""
     for key in ("data", "stringData"):
-        for _, node in (holder.body / key).items():
+        for node in (holder.body / key).values():
             is_encoded = holder.kind == "Secret" and key == "data" and isinstance(node.value, str)
             yield Node(_decoded(str(node.value)), node.path, node.doubts) if is_encoded else node
 
@@ -252,87 +255,12 @@ class Rule:
 def recording_rules(resource: Resource) -> Iterator[Rule]:
     groups = [each.spec / "groups" for each in objects(resource) if each.kind == "PrometheusRule"]
     for values in chart_values(resource):
-        groups += [each / "groups" for _, each in (values / "additionalPrometheusRulesMap").items()]
+        groups += [each / "groups" for each in (values / "additionalPrometheusRulesMap").values()]
         groups += [each / "groups" for each in (values / "additionalPrometheusRules").elements()]
     for group in (group for listed in groups for group in listed.elements()):
         for node in (group / "rules").elements():
             if (record := (node / "record").text) is not None:
                 yield Rule(node, record, node / "expr")
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """A way to Prometheus's own port from outside of its cluster."""
-
-    node: Node
-    what: str
-
-
-def exposures(resource: Resource) -> Iterator[Exposure]:
-    for server in servers(resource):
-        if server.values is not None:
-            yield from _of_chart(server.values / "prometheus")
-        if (server.spec / "hostNetwork").is_on:
-            yield Exposure(server.spec / "hostNetwork", "Prometheus listens on its node")
-    for each in objects(resource):
-        yield from _of_object(each)
-
-
-def _of_chart(prometheus: Node) -> Iterator[Exposure]:
-    for service in (prometheus / "service", prometheus / "servicePerReplica"):
-        is_made = service.path[-1] == "service" or (service / "enabled").is_on
-        if is_made and (service / "type").text in _OUTSIDE:
-            yield Exposure(service / "type", f"a Service publishes port {PROMETHEUS_PORT}")
-        if is_made and (service / "externalIPs").is_given:
-            yield Exposure(service / "externalIPs", f"a Service publishes port {PROMETHEUS_PORT}")
-    for ingress in (prometheus / "ingress", prometheus / "ingressPerReplica"):
-        if (ingress / "enabled").is_on:
-            yield Exposure(ingress / "enabled", f"an Ingress leads to port {PROMETHEUS_PORT}")
-    for _, route in (prometheus / "route").items():
-        if (route / "enabled").is_on:
-            yield Exposure(route / "enabled", f"a route leads to port {PROMETHEUS_PORT}")
-
-
-_OUTSIDE = {"NodePort", "LoadBalancer"}
-_PORT_NAMES = {"web", "http-web"}
-_ROUTES = {"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"}
-
-
-def _of_object(each: KubernetesObject) -> Iterator[Exposure]:
-    match each.kind:
-        case "Service":
-            if (each.spec / "type").text in _OUTSIDE or (each.spec / "externalIPs").is_given:
-                yield from _published(each.spec)
-        case "Ingress":
-            backends = [each.spec / "defaultBackend"]
-            for rule in (each.spec / "rules").elements():
-                backends += [path / "backend" for path in (rule / "http" / "paths").elements()]
-            for service in (backend / "service" for backend in backends):
-                if _is_prometheus(service / "port" / "number", service / "port" / "name", [service / "name"]):
-                    yield Exposure(service, f"an Ingress leads to port {PROMETHEUS_PORT}")
-        case kind if kind in _ROUTES:
-            for rule in (each.spec / "rules").elements():
-                for backend in (rule / "backendRefs").elements():
-                    if (backend / "port").number == PROMETHEUS_PORT:
-                        yield Exposure(backend, f"a route leads to port {PROMETHEUS_PORT}")
-        case _:
-            pass
-
-
-def _published(spec: Node) -> Iterator[Exposure]:
-    selected = [node for _, node in (spec / "selector").items()]
-    for port in (spec / "ports").elements():
-        target = port / "targetPort"
-        number = target if target.is_given else port / "port"
-        if _is_prometheus(number, target, selected):
-            yield Exposure(port, f"a Service publishes port {PROMETHEUS_PORT}")
-
-
-def _is_prometheus(number: Node, name: Node, named: Iterable[Node]) -> bool:
-    """By its port; names of ports are everybody's, so what has one must be called Prometheus as well."""
-    if number.number == PROMETHEUS_PORT:
-        return True
-    return name.text in _PORT_NAMES and any("prometheus" in (each.text or "") for each in named)
 
 
 _YEAR = 365 * 86400

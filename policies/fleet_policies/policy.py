@@ -22,7 +22,8 @@ from pulumi_policy.proxy import UNKNOWN_OBJECT_VALUE, UnknownValueError
 from fleet_policies.resources import Resource, from_engine
 from fleet_policies.tree import Node, tree
 
-PAGE = "https://github.com/prometheus-fleet/prometheus-fleet/blob/main/docs/policies.md"
+PAGE = "docs/policies.md"
+"""Of this repository, wherever that is kept."""
 
 _SHOWN = 5
 """Places that could not be judged, beyond which the others are counted."""

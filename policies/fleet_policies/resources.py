@@ -73,11 +73,11 @@ def chart_values(resource: Resource) -> Iterator[Node]:
     found = False
     for root in (values, *(each.parsed() for each in files.elements())):
         for below in _places(root):
-            if below is root and named or (below / "prometheus" / "prometheusSpec").is_given:
+            if (below is root and named) or (below / "prometheus" / "prometheusSpec").is_given:
                 found = True
                 yield below
     if not found:
-        for _, each in values.items():
+        for each in values.values():
             if each.is_open:
                 each.doubt()
 
@@ -88,7 +88,7 @@ def objects(resource: Resource) -> Iterator[KubernetesObject]:
         yield own
     for values in chart_values(resource):
         extra = values / "extraManifests"
-        for each in (*extra.elements(), *(node for _, node in extra.items())):
+        for each in (*extra.elements(), *extra.values()):
             body = each.parsed()
             if (kind := (body / "kind").text) is not None:
                 yield KubernetesObject(kind, body)

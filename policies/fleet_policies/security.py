@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from pulumi_policy import Severity
 
+from fleet_policies.exposures import PROMETHEUS_PORT, exposures
 from fleet_policies.model import (
-    PROMETHEUS_PORT,
-    exposures,
     federation_jobs,
     has_credential,
     is_within_cluster,

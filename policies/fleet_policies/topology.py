@@ -84,16 +84,14 @@ def _external_labels(resources: Sequence[Resource], _: Node) -> Iterator[Violati
     for server, labels in zip(found, of, strict=True):
         given = server.spec / "externalLabels"
         where = f"{server.resource.name}: {given.where}"
-        if given.is_unknown or any([node.is_unknown for _, node in given.items()]):
+        if given.is_unknown or [node for node in given.values() if node.is_unknown]:
             continue
         if not labels:
             what = "nothing says whose series these are; set a label, as in `externalLabels: {cluster: eu-1}`"
             yield Violation(where, what, server.resource.urn)
         elif times[labels] > 1:
             others = sorted(
-                each.resource.name
-                for each, own in zip(found, of, strict=True)
-                if own == labels and each is not server
+                each.resource.name for each, own in zip(found, of, strict=True) if own == labels and each is not server
             )
             what = f"the same labels as {', '.join(others)}; give each a `cluster` of its own"
             yield Violation(where, what, server.resource.urn)
@@ -158,7 +156,9 @@ def _longer_than_child(resources: Sequence[Resource], _: Node) -> Iterator[Viola
         interval = way.job / "scrape_interval"
         every = seconds(interval.text or "")
         below = [way.lower.spec / "evaluationInterval", way.lower.spec / "scrapeInterval"]
-        below += [each.job / "scrape_interval" for each in seen.ways if each.upper is way.lower and each.job is not None]
+        below += [
+            each.job / "scrape_interval" for each in seen.ways if each.upper is way.lower and each.job is not None
+        ]
         slowest = max((found for node in below if (found := seconds(node.text or "")) is not None), default=None)
         if every is not None and slowest is not None and every < slowest:
             where = f"{way.upper.resource.name}: {interval.where}"

@@ -72,6 +72,10 @@ class Node:
             for key, value in cast("Mapping[str, object]", found).items():
                 yield key, Node(value, (*self.path, key), self.doubts)
 
+    def values(self) -> Iterator["Node"]:
+        """Of a mapping."""
+        return (node for _, node in self.items())
+
     def elements(self) -> Iterator["Node"]:
         """Of a sequence."""
         found = self._known()
@@ -84,7 +88,7 @@ class Node:
         yield self
         if self.is_open:
             return
-        for _, child in self.items():
+        for child in self.values():
             yield from child.walk()
         for child in self.elements():
             yield from child.walk()

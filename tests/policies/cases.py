@@ -225,7 +225,9 @@ CASES = (
         f"{JOB}.params.match[].1: is no selector that names metrics; {AGGREGATED}",
         forbidden=["up"],
     ),
-    refused("match-scope", job(params={}), f"{JOB}: asks /federate for nothing; name what is aggregated in `params.match[]`"),
+    refused(
+        "match-scope", job(params={}), f"{JOB}: asks /federate for nothing; name what is aggregated in `params.match[]`"
+    ),
     unjudged("match-scope", job(params={"match[]": [UNKNOWN]}), f"{JOB}.params.match[].0"),
     unjudged("match-scope", job(params=UNKNOWN), f"{JOB}.params"),
     passes("intervals", job(), job(scrape_interval="5s", scrape_timeout="5s", metrics_path="/metrics")),
@@ -255,7 +257,12 @@ CASES = (
         "spec.remoteWrite.0: writes without a credential; give the queue `basicAuth` or a client certificate",
     ),
     unjudged("remote-write-auth", release({"remoteWrite": UNKNOWN}), f"{SPEC}.remoteWrite"),
-    passes("receiver-auth", release(), service("LoadBalancer", port=9443, targetPort="gateway"), service("ClusterIP", port=9090)),
+    passes(
+        "receiver-auth",
+        release(),
+        service("LoadBalancer", port=9443, targetPort="gateway"),
+        service("ClusterIP", port=9090),
+    ),
     passes("receiver-auth", made("HTTPRoute", spec={"rules": [{"backendRefs": [{"name": "gateway", "port": 9443}]}]})),
     refused(
         "receiver-auth",
@@ -292,12 +299,15 @@ CASES = (
         f"spec.rules.0.backendRefs.0: a route leads to port 9090, {GATEWAY}",
     ),
     unjudged("receiver-auth", service(UNKNOWN, port=9090), "spec.type"),
-    passes("tls", job(), release({"remoteWrite": [{"url": "https://192.0.2.1"}, {"url": "http://a.b.svc:9090/write"}]})),
+    passes(
+        "tls", job(), release({"remoteWrite": [{"url": "https://192.0.2.1"}, {"url": "http://a.b.svc:9090/write"}]})
+    ),
     passes("tls", job(scheme="http", static_configs=None, kubernetes_sd_configs=[{"role": "service"}])),
     refused(
         "tls",
         job(scheme=None, tls_config={"insecure_skip_verify": True}),
-        f"{JOB}.tls_config.insecure_skip_verify: believes any certificate; name the authority in `ca_file` or `ca` instead",
+        f"{JOB}.tls_config.insecure_skip_verify: believes any certificate; "
+        "name the authority in `ca_file` or `ca` instead",
         f"{JOB}: federates another cluster in clear; set `scheme: https` on the job",
     ),
     refused(
@@ -424,7 +434,9 @@ CASES = (
     unjudged(
         "external-labels", release({"externalLabels": {"cluster": UNKNOWN}}), f"here: {SPEC}.externalLabels.cluster"
     ),
-    passes("rules-keep-labels", rules(RULE, {"record": "cluster:a:sum", "expr": "sum(a)"}, {"alert": "A", "expr": "a"})),
+    passes(
+        "rules-keep-labels", rules(RULE, {"record": "cluster:a:sum", "expr": "sum(a)"}, {"alert": "A", "expr": "a"})
+    ),
     refused(
         "rules-keep-labels",
         rules({**RULE, "expr": "sum by (job) (cluster:cpu:sum)"}, {**RULE, "expr": "sum ("}),
@@ -433,7 +445,9 @@ CASES = (
     ),
     refused(
         "rules-keep-labels",
-        release(additionalPrometheusRulesMap={"mine": {"groups": [{"rules": [{**RULE, "record": "region:cluster_cpu"}]}]}}),
+        release(
+            additionalPrometheusRulesMap={"mine": {"groups": [{"rules": [{**RULE, "record": "region:cluster_cpu"}]}]}}
+        ),
         "values.additionalPrometheusRulesMap.mine.groups.0.rules.0.expr: records region:cluster_* without cluster; "
         "aggregate `by (region, cluster, …)`",
     ),

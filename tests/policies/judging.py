@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from fleet_policies import POLICIES
@@ -12,7 +13,15 @@ from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown
 
 UNKNOWN = UNKNOWN_STRING_VALUE
 RELEASE = "kubernetes:helm.sh/v3:Release"
-OPTIONS = PolicyResourceOptions(False, [], None, [], PolicyCustomTimeouts(0, 0, 0), [], None)
+OPTIONS = PolicyResourceOptions(
+    protect=False,
+    ignore_changes=[],
+    delete_before_replace=None,
+    aliases=[],
+    custom_timeouts=PolicyCustomTimeouts(0, 0, 0),
+    additional_secret_outputs=[],
+    parent=None,
+)
 BY_ID: Mapping[str, FleetPolicy] = {policy.id: policy for policy in POLICIES}
 
 
@@ -32,7 +41,7 @@ class Said:
     """What the engine prints where a policy could not judge."""
 
 
-def release(spec: Mapping[str, Any] = {}, name: str = "here", **more: Any) -> Made:  # noqa: B006 (is not changed)
+def release(spec: Mapping[str, Any] = MappingProxyType({}), name: str = "here", **more: Any) -> Made:
     """Of kube-prometheus-stack; `more` are its other values."""
     prometheus = {**more.pop("prometheus", {}), "prometheusSpec": dict(spec)}
     values = {"prometheus": prometheus, **more}
@@ -73,7 +82,15 @@ def _stack(resources: Sequence[Made], settings: Mapping[str, Any]) -> StackValid
     provider = PolicyProviderResource("pulumi:providers:kubernetes", {}, "urn:provider", "provider")
     found = [
         PolicyResource(
-            each.type, unknown_checking_proxy(each.props), f"urn:{each.name}", each.name, OPTIONS, provider, None, [], {}
+            each.type,
+            unknown_checking_proxy(each.props),
+            f"urn:{each.name}",
+            each.name,
+            OPTIONS,
+            provider,
+            None,
+            [],
+            {},
         )
         for each in resources
     ]

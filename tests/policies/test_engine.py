@@ -69,9 +69,7 @@ def preview(charts: str, tmp_path_factory: pytest.TempPathFactory) -> "subproces
     pulumi("stack", "init", "prod")
     pulumi("config", "set", "charts", charts)
     pulumi("config", "set", "--secret", "password", input=PASSWORD)
-    return pulumi(
-        "preview", f"--policy-pack={ROOT / 'policies'}", f"--policy-pack-config={settings}", "--stack=prod"
-    )
+    return pulumi("preview", f"--policy-pack={ROOT / 'policies'}", f"--policy-pack-config={settings}", "--stack=prod")
 
 
 def test_every_policy_refuses_its_violation(preview: "subprocess.CompletedProcess[str]") -> None:

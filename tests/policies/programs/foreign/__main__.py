@@ -62,7 +62,9 @@ prometheus("a", externalLabels={"level": "cluster", "cluster": "a"}, evaluationI
 prometheus("twin-of-a", externalLabels={"level": "cluster", "cluster": "a"})
 prometheus("alone", externalLabels={"level": "cluster", "cluster": "alone"})
 for one, other in (("x", "y"), ("y", "x")):
-    prometheus(one, externalLabels={"level": "regional", "region": one}, remoteWrite=[{"name": other, "url": "https://o"}])
+    prometheus(
+        one, externalLabels={"level": "regional", "region": one}, remoteWrite=[{"name": other, "url": "https://o"}]
+    )
 CustomResource(
     "rules",
     api_version="monitoring.coreos.com/v1",
