@@ -59,7 +59,7 @@ Messages name paths, never values: the engine hands secrets to policies in clear
 ## What cannot be had
 
 - **A deletion.** No policy is asked about what goes; one over the stack sees what remains.
-  [keep-storage](#keep-storage) is  therefore told what has to be there. `pulumi destroy` asks no policy at all:
+  [keep-storage](#keep-storage) is therefore told what has to be there. `pulumi destroy` asks no policy at all:
   [protection](page.md#protection) stops that.
 - **What a chart makes of its values.** Policies judge values, with the defaults of kube-prometheus-stack in mind.
 - **Values in files** (`valueYamlFiles`) and text that is a template cannot be read; they are said not to be judged.

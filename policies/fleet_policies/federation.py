@@ -1,7 +1,7 @@
 """How a parent asks its children."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import promql_parser
 from promql_parser import MatchOp, VectorSelector
@@ -11,12 +11,13 @@ from fleet_policies.model import (
     ScrapeJob,
     federation_jobs,
     has_credential,
+    scrape_config_secret,
     scrape_jobs,
     seconds,
     servers,
 )
-from fleet_policies.policy import ResourcePolicy, Violation
-from fleet_policies.resources import Resource
+from fleet_policies.policy import ResourcePolicy, StackPolicy, Violation
+from fleet_policies.resources import Resource, objects
 from fleet_policies.tree import Node
 
 
@@ -219,4 +220,48 @@ intervals = ResourcePolicy(
     judge=_intervals,
 )
 
-POLICIES = (honor_labels, federation_auth, staleness, limits, match_scope, intervals)
+
+def _readable_jobs(resources: Sequence[Resource], settings: Node) -> Iterator[Violation]:
+    elsewhere = (settings / "elsewhere").texts
+    secrets = {
+        (resource.provider, each.body.at("metadata.name").value): each
+        for resource in resources
+        if resource.type.endswith(":Secret")
+        for each in objects(resource)
+    }
+    for server in (server for resource in resources for server in servers(resource)):
+        name = scrape_config_secret(server)
+        if name is None or name in elsewhere:
+            continue
+        secret = secrets.get((server.resource.provider, name))
+        if secret is None:
+            what = "takes jobs from a Secret that no policy sees; make it in the program, or name it in `elsewhere`"
+            yield Violation(server.resource.name, what, server.resource.urn)
+        else:
+            for held in (secret.body / "data", secret.body / "stringData"):
+                # Asked for, so that what is not known is said not to be judged.
+                if any(text.is_unknown for text in held.values()):
+                    break
+
+
+readable_jobs = StackPolicy(
+    id="readable-jobs",
+    description="What a Prometheus scrapes can be read by the policies.",
+    severity=Severity.LOW,
+    why=(
+        "Scrape jobs in a Secret of somebody else's are seen by none of the policies above, and those in a Secret that "
+        "is not known yet only in `pulumi up`."
+    ),
+    remedy="additionalScrapeConfigs: {name: more-jobs, key: jobs.yaml}     # a Secret of the same program",
+    settings={
+        "elsewhere": {
+            "type": "array",
+            "items": {"type": "string"},
+            "default": [],
+            "description": "Secrets that are somebody else's.",
+        }
+    },
+    judge=_readable_jobs,
+)
+
+POLICIES = (honor_labels, federation_auth, staleness, limits, match_scope, intervals, readable_jobs)

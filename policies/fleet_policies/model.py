@@ -165,6 +165,14 @@ def _jobs_of_chart(server: Server) -> Iterator[ScrapeJob]:
                 yield from _endpoints(monitor, endpoints)
 
 
+def scrape_config_secret(server: Server) -> str | None:
+    """The name of the Secret from which a server takes further jobs."""
+    return (server.spec / ("additionalScrapeConfigs" if server.values is None else _OF_CHART) / "name").text
+
+
+_OF_CHART = "additionalScrapeConfigsSecret"
+
+
 def federation_jobs(resource: Resource) -> Iterator[ScrapeJob]:
     return (job for job in scrape_jobs(resource) if job.is_federation)
 
@@ -176,7 +184,6 @@ def _endpoints(monitor: Node, key: str) -> Iterator[ScrapeJob]:
 def _jobs_in_text(holder: KubernetesObject) -> Iterator[ScrapeJob]:
     """Of a Secret or ConfigMap that holds scrape configs, as a list or as Prometheus's whole configuration."""
     for node in texts(holder):
-        # What is not known yet may be anything: credentials mostly, and those are no scrape configs.
         if "job_name" in (node.value if isinstance(node.value, str) else ""):
             configuration = node.parsed()
             for job in (*configuration.elements(), *(configuration / "scrape_configs").elements()):
@@ -184,9 +191,13 @@ def _jobs_in_text(holder: KubernetesObject) -> Iterator[ScrapeJob]:
 
 
 def texts(holder: KubernetesObject) -> Iterator[Node]:
-    """What a Secret or ConfigMap holds, decoded."""
+    """What a Secret or ConfigMap holds, decoded; nothing where it is not known yet.
+
+    Credentials are that in every preview, so who would take scrape configs from there has to ask for them.
+    """
     for key in ("data", "stringData"):
-        for node in (holder.body / key).values():
+        held = holder.body / key
+        for node in () if held.is_open else held.values():
             is_encoded = holder.kind == "Secret" and key == "data" and isinstance(node.value, str)
             yield Node(_decoded(str(node.value)), node.path, node.doubts) if is_encoded else node
 

@@ -61,6 +61,10 @@ def asking(child: str) -> dict[str, Any]:
     return {**GOOD, "static_configs": [{"targets": [UNKNOWN], "labels": {"cluster": child}}]}
 
 
+def more_jobs(secret: str) -> Made:
+    return made("Prometheus", spec={"additionalScrapeConfigs": {"name": secret, "key": "jobs.yaml"}})
+
+
 @dataclass(frozen=True)
 class Case:
     policy: str
@@ -244,6 +248,19 @@ CASES = (
         shortest="5m",
     ),
     unjudged("intervals", job(scrape_interval=UNKNOWN), f"{JOB}.scrape_interval"),
+    passes("readable-jobs", more_jobs("more"), made("Secret", "more", api="core/v1", data={"a": ""}), release()),
+    passes("readable-jobs", more_jobs("more"), elsewhere=["more"]),
+    refused(
+        "readable-jobs",
+        more_jobs("more"),
+        "here: takes jobs from a Secret that no policy sees; make it in the program, or name it in `elsewhere`",
+    ),
+    Case(
+        "readable-jobs",
+        (more_jobs("more"), made("Secret", "more", api="core/v1", stringData=UNKNOWN)),
+        unjudged="not judged, because not known yet: more: stringData",
+    ),
+    passes("honor-labels", made("Secret", api="core/v1", stringData=UNKNOWN)),
     passes("remote-write-auth", release({"remoteWrite": [{"url": UNKNOWN, "basicAuth": {"username": {"name": "a"}}}]})),
     passes("remote-write-auth", release({"remoteWrite": [{"url": UNKNOWN, "tlsConfig": {"certFile": "/a"}}]})),
     refused(

@@ -58,7 +58,13 @@ def prometheus(name: str, **spec: object) -> None:
     )
 
 
-prometheus("a", externalLabels={"level": "cluster", "cluster": "a"}, evaluationInterval="1m")
+by_hand = {"name": "made-by-hand", "key": "jobs.yaml"}
+prometheus(
+    "a",
+    externalLabels={"level": "cluster", "cluster": "a"},
+    evaluationInterval="1m",
+    additionalScrapeConfigs=by_hand,
+)
 prometheus("twin-of-a", externalLabels={"level": "cluster", "cluster": "a"})
 prometheus("alone", externalLabels={"level": "cluster", "cluster": "alone"})
 for one, other in (("x", "y"), ("y", "x")):
