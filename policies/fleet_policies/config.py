@@ -26,9 +26,10 @@ def initial_config(project: str, stack: str) -> dict[str, EnforcementLevel | dic
     file = config_file(project, stack)
     if not file.exists():
         return None
-    return {
-        policy: {
-            key: EnforcementLevel(str(value)) if key == "enforcementLevel" else value for key, value in settings.items()
-        }
-        for policy, settings in read_settings(file).items()
-    }
+    return {policy: _with_level(settings) for policy, settings in read_settings(file).items()}
+
+
+def _with_level(settings: Mapping[str, object]) -> dict[str, object]:
+    """The SDK sends a level that is not given as the lowest there is, `advisory`."""
+    level = EnforcementLevel(settings.get("enforcementLevel", EnforcementLevel.MANDATORY.value))
+    return {**settings, "enforcementLevel": level}

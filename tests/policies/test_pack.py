@@ -60,3 +60,10 @@ def test_a_stack_of_another_project_has_no_settings_of_ours() -> None:
 def test_the_pack_takes_nothing_of_the_program() -> None:
     for file in (ROOT / "policies").rglob("*.py"):
         assert not re.search(r"^(?:from|import) (?:fleet|components|local)\b", file.read_text(), re.MULTILINE), file
+
+
+def test_a_setting_does_not_lower_the_level_of_its_policy() -> None:
+    brought = initial_config("prometheus-fleet", "dev")
+    assert brought is not None
+    assert brought["intervals"] == {"shortest": "5s", "enforcementLevel": EnforcementLevel.MANDATORY}
+    assert brought["resources"] == {"enforcementLevel": EnforcementLevel.DISABLED}
