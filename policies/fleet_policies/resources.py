@@ -18,7 +18,6 @@ class Resource:
     urn: str
     props: Node
     """Its inputs; for a policy over the whole stack its outputs, which hold them."""
-    is_protected: bool = False
     provider: str = ""
     """URN of the provider, which stands for a cluster."""
 
@@ -46,7 +45,6 @@ def from_engine(args: ResourceValidationArgs | PolicyResource) -> Resource:
         args.name,
         args.urn,
         tree(args.props),
-        is_protected=bool(args.opts and args.opts.protect),
         provider=provider.urn if provider is not None else "",
     )
 

@@ -81,6 +81,5 @@ def _resource(kept: Mapping[str, object], side: str) -> Resource:
         urn.rpartition("::")[2],
         urn,
         tree(kept.get(side) or kept.get("inputs") or {}),
-        is_protected=kept.get("protect") is True,
         provider=str(kept.get("provider", "")).rpartition("::")[0],
     )
