@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from fleet_policies.config import CONFIG, config_file, read_settings
@@ -13,13 +14,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "policies.md"
 SCHEMA = CONFIG / "schema.json"
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="fleet_policies", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     state = commands.add_parser("state", help="judges what `pulumi stack export --show-secrets` writes")
     state.add_argument("--config", type=Path, help="instead of config/PROJECT.STACK.json")
     commands.add_parser("documents", help="writes docs/policies.md and config/schema.json")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     return _state(given.config) if given.command == "state" else _documents()
 
 

@@ -1,14 +1,19 @@
 """The policies over a stack's state, as `make policy-state` runs them."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from fleet_policies.__main__ import main
 
 from tests.leaks import SIGNATURE
 from tests.policies.cases import GOOD, SPEC, VOLUME
@@ -39,10 +44,28 @@ def settings(tmp_path: Path) -> Path:
     return file
 
 
-def judged(state: str, settings: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "fleet_policies", "state", "--config", str(settings)]
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def judged(state: str, settings: Path) -> Done:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), patch("sys.stdin", io.StringIO(state)):
+        code = main(["state", "--config", str(settings)])
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def test_the_settings_of_a_stack_are_found_by_what_its_state_says() -> None:
+    """Stack dev's are not those of a stack of the same name that is somebody else's."""
+    ours = exported({}).replace("prod::shop", "dev::prometheus-fleet")
+    command = [sys.executable, "-m", "fleet_policies", "state"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "policies")}
-    return subprocess.run(command, input=state, env=environment, capture_output=True, text=True, check=False)
+    for state, refused in ((ours, False), (exported({}), True)):
+        done = subprocess.run(command, input=state, env=environment, capture_output=True, text=True, check=False)
+        assert ("resources (mandatory, low)" in done.stdout) == refused, done.stderr
 
 
 def test_a_stack_without_a_violation_ends_well(settings: Path) -> None:
@@ -89,5 +112,4 @@ def test_what_is_no_state_is_refused_and_not_told(text: str, settings: Path) -> 
     done = judged(text, settings)
     assert done.returncode == 2
     assert done.stderr.startswith("standard input: ")
-    assert "Traceback" not in done.stderr
     assert PASSWORD not in done.stderr
