@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo down status check lint apps unit test bench bench-gateway env
+.PHONY: demo down status policy-state policy-docs check lint apps unit test bench bench-gateway env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -15,6 +15,15 @@ down: .venv/ready
 
 status: .venv/ready
 	@if [ -f .local/env ]; then . .local/env; fi; $(PYTHON) -m fleet status --stack dev
+
+# The state goes through a pipe alone: it holds secrets.
+policy-state: .venv/ready
+	@if [ -f .local/env ]; then . .local/env; fi; set -o pipefail; \
+		pulumi stack export --show-secrets --stack "$(or $(STACK),dev)" | \
+		PYTHONPATH=policies $(PYTHON) -m fleet_policies state
+
+policy-docs: .venv/ready
+	@PYTHONPATH=policies $(PYTHON) -m fleet_policies documents
 
 # Side by side: what each says comes in one piece when it ends, and one that fails ends no other.
 check: .venv/ready

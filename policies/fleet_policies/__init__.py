@@ -1,11 +1,13 @@
 """Policies for every Pulumi program that deploys Prometheus, this one or another: they read resources alone."""
 
-from pulumi_policy import Policy
-
-from fleet_policies.honor_labels import honor_labels
+from fleet_policies import delivery, federation, security, topology
+from fleet_policies.policy import FleetPolicy
 
 PACK_NAME = "prometheus-fleet"
 
-
-def policies() -> list[Policy]:
-    return [honor_labels]
+POLICIES: tuple[FleetPolicy, ...] = (
+    *federation.POLICIES,
+    *security.POLICIES,
+    *delivery.POLICIES,
+    *topology.POLICIES,
+)

@@ -4,6 +4,7 @@ Its twelve contexts lead to one real API server: a preview asks only what it wou
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,31 +113,43 @@ def test_the_preview_asked_the_api_server_of_every_cluster(server: ApiServer, pl
     assert answered >= len(plan.clusters)
 
 
-def test_the_policy_pack_judged_everything(preview: str) -> None:
-    assert "✅ prometheus-fleet@" in preview
-    # What a policy could not judge, as with values that are not known yet, would be an advisory.
-    assert "Policy Violations" not in preview
+def test_the_policy_pack_judged_all_but_addresses_that_are_not_known_yet(preview: str, plan: Plan) -> None:
+    assert "[mandatory]" not in preview, preview
+    queue = re.escape("values.prometheus.prometheusSpec.remoteWrite.0.url")
+    for policy in ("tls", "no-inline-secrets"):
+        said = rf"  {policy}  \({RELEASE}: (\S+)-release\)\n.*not judged, because not known yet: {queue}\n"
+        assert {*re.findall(said, preview)} == {each.name for each in plan.tier(Tier.EDGE)}
+    unjudged = re.findall(r"can.t run policy .(\S+). .* not known yet: (\S+)", preview)
+    assert len(unjudged) == 2 * len([*plan.tier(Tier.EDGE)]), Counter(unjudged)
+
+
+def test_the_pack_brings_the_settings_of_the_stack(trial: Trial) -> None:
+    """prod.json asks for pairs of leaves and aggregators; nothing else does."""
+    refused = with_leaf(trial, replicas=1)
+    assert refused.returncode != 0
+    said = "eu-1-release: values.prometheus.prometheusSpec.replicas: one Prometheus is one that may be missing"
+    assert said in refused.stdout, refused.stdout
 
 
 def test_a_page_value_that_renames_federated_labels_is_refused_in_the_preview(trial: Trial) -> None:
     monitor = {"name": "another-fleet", "endpoints": [{"port": "web", "path": "/federate"}]}
-    refused = with_values(trial, {"prometheus": {"additionalServiceMonitors": [monitor]}})
+    refused = with_leaf(trial, values={"prometheus": {"additionalServiceMonitors": [monitor]}})
     assert refused.returncode != 0
     assert "❌ prometheus-fleet@" in refused.stdout
     assert (
         "values.prometheus.additionalServiceMonitors.0.endpoints.0: "
-        "job 'values/prometheus/additionalServiceMonitors/0/endpoints/0' scrapes /federate without honorLabels"
+        "scrapes /federate without honorLabels; set `honorLabels: true` on the job"
     ) in refused.stdout
-    judged = set(re.findall(rf"\({RELEASE}: (\S+)-release\)", refused.stdout))
+    judged = set(re.findall(rf"\[mandatory\].*  \({RELEASE}: (\S+)-release\)", refused.stdout))
     assert judged == {"eu-1"}
 
 
-def with_values(trial: Trial, values: dict[str, Any]) -> Any:
-    """The preview with these chart values on the page of one leaf."""
+def with_leaf(trial: Trial, **fields: Any) -> Any:
+    """The preview with these fields of one leaf on the page."""
     file = trial.tree / f"Pulumi.{STACK}.yaml"
     before = file.read_text()
     document = yaml.safe_load(before)
-    document["config"][PAGE_KEY]["clusters"]["eu-1"]["values"] = values
+    document["config"][PAGE_KEY]["clusters"]["eu-1"] |= fields
     file.write_text(yaml.safe_dump(document))
     try:
         return trial.preview(STACK, "--policy-pack", "policies")

@@ -168,7 +168,11 @@ def fleet(program: Path, plan: Plan) -> Iterator[Path]:
                 cluster.import_images(archives[cluster.node.name])
             succeeds(run(program, "pulumi", "stack", "select", "--create", STACK))
             up = ("pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--suppress-outputs")
-            succeeds(run(program, *up, f"--stack={STACK}", f"--policy-pack={ROOT / 'policies'}"))
+            settings = program / "policies.json"
+            dev = json.loads((ROOT / "policies" / "config" / "prometheus-fleet.dev.json").read_text())
+            settings.write_text(json.dumps({**dev, "intervals": {"shortest": FEDERATED}}))
+            policies = (f"--policy-pack={ROOT / 'policies'}", f"--policy-pack-config={settings}")
+            succeeds(run(program, *up, f"--stack={STACK}", *policies))
             kubectl("shop-1", "apply", "--filename=-", stdin=load_scrape(Load().server_address[1]))
             for sender in SENDERS:
                 kubectl(sender, "apply", "--filename=-", stdin=flapping_alert())

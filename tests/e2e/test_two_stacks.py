@@ -68,7 +68,12 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 def up(folder: Path, stack: str, *flags: str) -> subprocess.CompletedProcess[str]:
     command = ["pulumi", "--non-interactive", "up", "--yes", "--skip-preview", "--suppress-outputs", *flags]
-    return run(folder, *command, f"--stack={stack}", f"--policy-pack={ROOT / 'policies'}")
+    settings = json.loads((ROOT / "policies" / "config" / "prometheus-fleet.dev.json").read_text())
+    settings["way-up"] = {"elsewhere": True}
+    file = folder / "policies.json"
+    file.write_text(json.dumps(settings))
+    policies = (f"--policy-pack={ROOT / 'policies'}", f"--policy-pack-config={file}")
+    return run(folder, *command, f"--stack={stack}", *policies)
 
 
 def write_pages(folder: Path, chart: Path) -> None:

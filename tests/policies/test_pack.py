@@ -1,0 +1,69 @@
+"""The pack as a whole: its documents, its settings, and the stacks of this repository under it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fleet_policies import POLICIES
+from fleet_policies.config import CONFIG, config_file, initial_config, read_settings
+from fleet_policies.documentation import page, schema
+from fleet_policies.policy import FleetPolicy
+from pulumi_policy import EnforcementLevel
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = sorted(CONFIG.glob("*.*.json"))
+
+
+def test_the_page_is_what_the_policies_say() -> None:
+    assert (ROOT / "docs" / "policies.md").read_text() == page(), "`make policy-docs` writes it"
+
+
+def test_the_schema_is_what_the_policies_say() -> None:
+    assert json.loads((CONFIG / "schema.json").read_text()) == schema(), "`make policy-docs` writes it"
+
+
+def test_every_policy_has_an_id_of_its_own() -> None:
+    assert len({policy.id for policy in POLICIES}) == len(POLICIES)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.id)
+def test_a_policy_says_what_the_engine_shows_of_it(policy: FleetPolicy) -> None:
+    shown: Any = policy.pulumi()
+    assert shown.url == f"docs/policies.md#{policy.id}"
+    assert shown.enforcement_level is EnforcementLevel.MANDATORY
+    assert (shown.severity, shown.remediation_steps) == (policy.severity, policy.remedy)
+    assert yaml.safe_load(policy.remedy) is not None or policy.remedy.startswith("#")
+
+
+def test_the_pack_has_a_version() -> None:
+    document = yaml.safe_load((ROOT / "policies" / "PulumiPolicy.yaml").read_text())
+    assert re.fullmatch(r"\d+\.\d+\.\d+", document["version"])
+
+
+@pytest.mark.parametrize("file", SETTINGS, ids=lambda file: file.stem)
+def test_settings_of_a_stack_are_such_as_there_are(file: Path) -> None:
+    known = {policy.id: {*policy.settings, "enforcementLevel"} for policy in POLICIES}
+    for policy, settings in read_settings(file).items():
+        assert set(settings) <= known[policy]
+    project, stack = file.stem.split(".")
+    assert config_file(project, stack) == file
+    assert (ROOT / f"Pulumi.{stack}.yaml").exists()
+
+
+def test_a_stack_of_another_project_has_no_settings_of_ours() -> None:
+    assert initial_config("shop", "prod") is None
+
+
+def test_the_pack_takes_nothing_of_the_program() -> None:
+    for file in (ROOT / "policies").rglob("*.py"):
+        assert not re.search(r"^(?:from|import) (?:fleet|components|local)\b", file.read_text(), re.MULTILINE), file
+
+
+def test_a_setting_does_not_lower_the_level_of_its_policy() -> None:
+    brought = initial_config("prometheus-fleet", "dev")
+    assert brought is not None
+    assert brought["intervals"] == {"shortest": "5s", "enforcementLevel": EnforcementLevel.MANDATORY}
+    assert brought["resources"] == {"enforcementLevel": EnforcementLevel.DISABLED}
