@@ -207,6 +207,8 @@ Tier = Literal["leaf", "region"]
 DOWN, FULL, FOREIGN = "FederationTargetDown", "FederationSampleLimit", "FederationLabelConflict"
 CHURN = "FederationChurn"
 """Looks back an hour: once it fires, it goes on."""
+SLOW = "FederationScrapeDuration"
+"""Whether a scrape that fails has taken long by then is the machine's to say."""
 
 
 @dataclass(frozen=True)
