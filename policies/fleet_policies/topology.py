@@ -17,7 +17,7 @@ from fleet_policies.model import (
     servers,
 )
 from fleet_policies.policy import ResourcePolicy, StackPolicy, Violation
-from fleet_policies.promql import result_labels
+from fleet_policies.promql import metric_names, result_labels
 from fleet_policies.resources import Resource
 from fleet_policies.tree import Node
 
@@ -119,10 +119,12 @@ def _rules_keep_labels(resource: Resource, settings: Node) -> Iterator[Violation
         if prefix is None or expr is None:
             continue
         try:
-            labels = result_labels(promql_parser.parse(expr))
+            parsed = promql_parser.parse(expr)
         except ValueError:
             yield Violation(rule.expr.where, "does not parse; no Prometheus evaluates it")
             continue
+        # What reads no series, as a heartbeat, says something of its own server alone.
+        labels = result_labels(parsed) if next(metric_names(parsed), None) is not None else None
         missing = [label for label in kept[prefix] if labels is not None and label not in labels]
         if missing:
             names = ", ".join(missing)

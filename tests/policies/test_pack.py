@@ -11,7 +11,12 @@ from fleet_policies import POLICIES
 from fleet_policies.config import CONFIG, config_file, initial_config, read_settings
 from fleet_policies.documentation import page, schema
 from fleet_policies.policy import FleetPolicy
+from fleet_policies.state import State, judged
 from pulumi_policy import EnforcementLevel
+
+from fleet.compiler import compile_page
+from fleet.page import read_stack
+from fleet.render import render
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = sorted(CONFIG.glob("*.*.json"))
@@ -67,3 +72,35 @@ def test_a_setting_does_not_lower_the_level_of_its_policy() -> None:
     assert brought is not None
     assert brought["intervals"] == {"shortest": "5s", "enforcementLevel": EnforcementLevel.MANDATORY}
     assert brought["resources"] == {"enforcementLevel": EnforcementLevel.DISABLED}
+
+
+def state_of(stack: str) -> State:
+    """As a stack's state would be once it is deployed, with the addresses that a rendering has."""
+    kept: list[dict[str, Any]] = []
+    plan = compile_page(read_stack(stack, ROOT, {}))
+    for path, text in render(plan).items():
+        cluster = plan.clusters[path.parts[0]]
+        document = yaml.load(text, Loader=yaml.CSafeLoader)
+        if path.name == "values.yaml":
+            chart = {"chart": cluster.chart.source, "version": cluster.chart.version, "namespace": cluster.namespace}
+            kind, name, document = "helm.sh/v3:Release", f"{cluster.name}-release", {**chart, "values": document}
+        else:
+            api = document["apiVersion"] if "/" in document["apiVersion"] else f"core/{document['apiVersion']}"
+            kind, name = f"{api}:{document['kind']}", f"{cluster.name}-{path.stem}"
+        urn = f"urn:pulumi:{stack}::prometheus-fleet::kubernetes:{kind}::{name}"
+        provider = f"urn:pulumi:{stack}::prometheus-fleet::pulumi:providers:kubernetes::{cluster.name}::id"
+        kept.append({"urn": urn, "type": f"kubernetes:{kind}", "inputs": document, "provider": provider})
+    return State(json.dumps({"version": 3, "deployment": {"resources": kept}}))
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_stack_of_this_repository_keeps_every_policy(stack: str) -> None:
+    state = state_of(stack)
+    assert state.stack == ("prometheus-fleet", stack)
+    settings = read_settings(config_file(*state.stack))
+    assert [message for finding in judged(state, settings) for message in finding.messages] == []
+
+
+def test_without_its_settings_stack_dev_would_be_refused() -> None:
+    refused = {finding.policy.id for finding in judged(state_of("dev"), {})}
+    assert refused == {"intervals", "resources", "retention-and-storage"}
