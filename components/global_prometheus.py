@@ -5,6 +5,7 @@ import pulumi
 
 from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
+from components.grafana import grafana_objects
 from components.objects import alerting_rules, create, recording_rules
 from components.release import kube_prometheus_stack
 from components.waves import Waves
@@ -43,6 +44,8 @@ class GlobalPrometheus(pulumi.ComponentResource):
         secrets = [federation_credentials(cluster, children, self)] if calls else []
         if gateway is not None:
             secrets.append(gateway.secret)
+        if cluster.grafana:
+            secrets += grafana_objects(cluster, self)
         values = chart_values(cluster, children=as_children(children))
         release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.remote_write_receivers = gateway.remote_write_receivers if gateway is not None else ()

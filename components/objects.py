@@ -16,29 +16,34 @@ if TYPE_CHECKING:
     from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
     from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
     from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgsDict
+    from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
 
 
 def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulumi.CustomResource:
     metadata = cast("ObjectMetaArgsDict", manifest["metadata"])
+    created: pulumi.CustomResource
     match manifest["kind"]:
         case "Namespace":
-            return k8s.core.v1.Namespace(name, metadata=metadata, opts=opts)
+            created = k8s.core.v1.Namespace(name, metadata=metadata, opts=opts)
         case "ConfigMap":
             text = cast("Mapping[str, pulumi.Input[str]]", manifest.get("data"))
-            return k8s.core.v1.ConfigMap(name, metadata=metadata, data=text, opts=opts)
+            created = k8s.core.v1.ConfigMap(name, metadata=metadata, data=text, opts=opts)
         case "Secret":
             # Data that is not secret on its way here would lie in state in clear.
             given = cast("dict[str, pulumi.Input[str]]", manifest.get("stringData", {}))
             data = {key: pulumi.Output.secret(value) for key, value in given.items()}
-            return k8s.core.v1.Secret(name, metadata=metadata, string_data=data, opts=opts)
+            created = k8s.core.v1.Secret(name, metadata=metadata, string_data=data, opts=opts)
+        case "Role":
+            rules = cast("Sequence[PolicyRuleArgsDict]", manifest.get("rules"))
+            created = k8s.rbac.v1.Role(name, metadata=metadata, rules=rules, opts=opts)
         case "Service":
             spec = cast("ServiceSpecArgsDict", manifest.get("spec"))
-            return k8s.core.v1.Service(name, metadata=metadata, spec=spec, opts=opts)
+            created = k8s.core.v1.Service(name, metadata=metadata, spec=spec, opts=opts)
         case "NetworkPolicy":
             spec = cast("NetworkPolicySpecArgsDict", manifest.get("spec"))
-            return k8s.networking.v1.NetworkPolicy(name, metadata=metadata, spec=spec, opts=opts)
+            created = k8s.networking.v1.NetworkPolicy(name, metadata=metadata, spec=spec, opts=opts)
         case kind:
-            return k8s.apiextensions.CustomResource(
+            created = k8s.apiextensions.CustomResource(
                 name,
                 api_version=manifest["apiVersion"],
                 kind=kind,
@@ -46,6 +51,7 @@ def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulum
                 spec=manifest.get("spec"),
                 opts=opts,
             )
+    return created
 
 
 def monitoring_namespace(cluster: ClusterPlan, provider: pulumi.ProviderResource) -> pulumi.CustomResource:

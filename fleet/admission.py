@@ -34,7 +34,8 @@ def needed(cluster: ClusterPlan) -> Standard:
     if any(key in _OF_THE_NODE and value for key, value in settings):
         return "privileged"
     # With a volume, Grafana's chart has its owner changed by root.
-    if is_on(values, "grafana") or any(setting in _LOOSENED for setting in settings):
+    is_chowned = is_on(values, "grafana") and is_on(values, "grafana.persistence")
+    if is_chowned or any(setting in _LOOSENED for setting in settings):
         return "baseline"
     return "restricted"
 

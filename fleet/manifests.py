@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 
 from fleet import admission
 from fleet.alerts import AlertGroup
+from fleet.grafana import ADMIN_PASSWORD_KEY, ADMIN_USER_KEY, ROLE_RULES
 from fleet.names import (
     ALERT_CREDENTIALS,
     ALERTMANAGER,
@@ -20,6 +21,8 @@ from fleet.names import (
     GATEWAY_CONTAINER,
     GATEWAY_PORT,
     GATEWAY_READERS,
+    GRAFANA_ADMIN,
+    GRAFANA_ROLE,
     PROMETHEUS,
     REMOTE_WRITE_CREDENTIALS,
     object_labels,
@@ -33,6 +36,8 @@ class Manifest(TypedDict):
     kind: str
     metadata: Mapping[str, object]
     spec: NotRequired[Mapping[str, object]]
+    rules: NotRequired[Sequence[Mapping[str, object]]]
+    """Of a Role."""
     data: NotRequired[Mapping[str, object]]
     """Of a ConfigMap; Outputs in the program."""
     stringData: NotRequired[Mapping[str, object]]
@@ -215,6 +220,20 @@ def dashboard(cluster: ClusterPlan, uid: str, model: str) -> Manifest:
         "labels": {**object_labels(cluster.tier), "grafana_dashboard": "1"},
     }
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {f"{uid}.json": model}}
+
+
+def grafana_admin(cluster: ClusterPlan, password: object) -> Manifest:
+    return _secret(cluster, GRAFANA_ADMIN, {ADMIN_USER_KEY: "admin", ADMIN_PASSWORD_KEY: password})
+
+
+def grafana_role(cluster: ClusterPlan) -> Manifest:
+    """What Grafana's sidecars may read; the chart binds it to them."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": _metadata(cluster, GRAFANA_ROLE),
+        "rules": ROLE_RULES,
+    }
 
 
 def network_policy(cluster: ClusterPlan, name: str, spec: Mapping[str, object]) -> Manifest:

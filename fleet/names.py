@@ -35,6 +35,10 @@ CA_KEY = "ca.crt"
 GATEWAY_FACTS_PORT = 9444
 """On loopback: what the running gateway accepts, and its own metrics."""
 
+GRAFANA = f"{RELEASE}-grafana"
+GRAFANA_ADMIN = "grafana-admin"
+GRAFANA_ROLE = "grafana-sidecars"
+
 FEDERATION_CREDENTIALS = "federation-credentials"
 REMOTE_WRITE_CREDENTIALS = "remote-write-credentials"
 ALERT_CREDENTIALS = "alert-credentials"

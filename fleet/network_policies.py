@@ -25,12 +25,14 @@ _OPERATOR = {"matchLabels": {"app": OPERATOR}}
 _KUBE_STATE_METRICS = {
     "matchLabels": {"app.kubernetes.io/name": "kube-state-metrics", "app.kubernetes.io/instance": RELEASE}
 }
+_GRAFANA = {"matchLabels": {"app.kubernetes.io/name": "grafana", "app.kubernetes.io/instance": RELEASE}}
 _JOBS = [f"{RELEASE}-{job}" for job in ("admission-create", "admission-patch", "crds-upgrade")]
 _CHART_JOBS = {"matchExpressions": [{"key": "batch.kubernetes.io/job-name", "operator": "In", "values": _JOBS}]}
 
 _PROMETHEUS_PORT = 9090
 _ALERTMANAGER_PEERS_PORT = 9094
 _RELOADER_PORT = 8080
+_GRAFANA_PORT = 3000
 _API_SERVER_PORTS = (443, 6443)
 """Of the Service, and of what is behind it on most clusters: which one a policy sees is up to who enforces it."""
 _HOST_PORTS = {
@@ -43,7 +45,7 @@ _HOST_PORTS = {
 }
 """What Prometheus scrapes on the nodes' own network, by the chart's value that switches it on."""
 
-UNCOVERED = ("grafana", "thanosRuler", "prometheusOperator.admissionWebhooks.deployment")
+UNCOVERED = ("thanosRuler", "prometheusOperator.admissionWebhooks.deployment")
 """Parts of the chart that the program leaves off and has no policy for."""
 
 
@@ -61,7 +63,9 @@ def network_policies(cluster: ClusterPlan) -> Sequence[Manifest]:
     if is_on(values, "kubeStateMetrics"):
         specs["kube-state-metrics"] = _kube_state_metrics(known)
     if is_on(values, "alertmanager"):
-        specs["alertmanager"] = _alertmanager(known)
+        specs["alertmanager"] = _alertmanager(known, with_grafana=is_on(values, "grafana"))
+    if is_on(values, "grafana"):
+        specs["grafana"] = _grafana(known)
     return tuple(manifests.network_policy(cluster, name, spec) for name, spec in specs.items())
 
 
@@ -99,11 +103,12 @@ def _kube_state_metrics(known: NetworkPolicies) -> Rule:
     return _spec(_KUBE_STATE_METRICS, ingress, [_dns(), _api_server(known)])
 
 
-def _alertmanager(known: NetworkPolicies) -> Rule:
+def _alertmanager(known: NetworkPolicies, *, with_grafana: bool) -> Rule:
     replicas = [_pods(_ALERTMANAGER)]
     gossip = [*_ports("TCP", [_ALERTMANAGER_PEERS_PORT]), *_ports("UDP", [_ALERTMANAGER_PEERS_PORT])]
     ingress: list[Rule] = [
         _rule("from", [_pods(_PROMETHEUS)], [ALERTMANAGER_PORT, _RELOADER_PORT]),
+        *([_rule("from", [_pods(_GRAFANA)], [ALERTMANAGER_PORT])] if with_grafana else []),
         {"from": replicas, "ports": gossip},
     ]
     if known.api_server is not None:
@@ -111,6 +116,20 @@ def _alertmanager(known: NetworkPolicies) -> Rule:
     # Whom it notifies, and at which port, is for its own configuration to say.
     anybody: Rule = {"ports": [{"protocol": "TCP"}]}
     return _spec(_ALERTMANAGER, ingress, [_dns(), anybody, {"to": replicas, "ports": gossip}])
+
+
+def _grafana(known: NetworkPolicies) -> Rule:
+    """Its readers come through `kubectl port-forward`, or by a policy of whoever publishes it."""
+    ingress = [_rule("from", [_pods(_PROMETHEUS)], [_GRAFANA_PORT])]
+    if known.api_server is not None:
+        ingress.append(_rule("from", _blocks(known.api_server), [_GRAFANA_PORT]))
+    egress: list[Rule] = [
+        _dns(),
+        _api_server(known),
+        _rule("to", [_pods(_PROMETHEUS)], [_PROMETHEUS_PORT]),
+        _rule("to", [_pods(_ALERTMANAGER)], [_ALERTMANAGER_PORT]),
+    ]
+    return _spec(_GRAFANA, ingress, egress)
 
 
 def _addresses(cluster: ClusterPlan) -> Iterator[tuple[str | None, int]]:

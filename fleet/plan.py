@@ -374,6 +374,8 @@ class ClusterPlan:
     """Whether its Alertmanager hears of other clusters' alerts."""
     sends_alerts: bool
     """Whether another cluster's Alertmanager hears of its alerts."""
+    grafana: bool
+    """Whether a Grafana runs beside its Prometheus."""
     discovery: Discovery | None
     """Children outside of the fleet that it federates; None where the page allows none."""
     network_policies: NetworkPolicies | None

@@ -18,7 +18,7 @@ CONTAINER: Part = {
 _TOKEN = "api-access"  # noqa: S105 (a volume's name)
 
 # Where client-go looks for them, and so Prometheus, its service discovery and the chart's kubelet monitors.
-_TOKEN_MOUNT: Part = {"name": _TOKEN, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
+TOKEN_MOUNT: Part = {"name": _TOKEN, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount", "readOnly": True}
 
 
 def restrictions() -> Part:
@@ -48,7 +48,7 @@ def restrictions() -> Part:
 
 def prometheus_container() -> Part:
     """For `prometheusSpec.containers`, merged into the operator's own: it alone of its pod has a token."""
-    return {"name": "prometheus", "volumeMounts": [_TOKEN_MOUNT]}
+    return {"name": "prometheus", "volumeMounts": [TOKEN_MOUNT]}
 
 
 def token_volume() -> Part:

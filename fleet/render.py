@@ -95,6 +95,9 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     for group in (*rule_groups(cluster), *alert_groups(plan, cluster)):
         yield manifests.prometheus_rule(cluster, group)
     if cluster.tier is Tier.GLOBAL:
+        if cluster.grafana:
+            yield manifests.grafana_admin(cluster, _SECRET)
+            yield manifests.grafana_role(cluster)
         for uid, model in dashboards(plan).items():
             yield manifests.dashboard(cluster, uid, model)
 

@@ -11,6 +11,7 @@ from typing import cast
 from fleet import gateway, headers, pods, versions
 from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
+from fleet.grafana import grafana
 from fleet.keys import mounted, password_key, tls_keys, username_key
 from fleet.names import (
     ALERT_CREDENTIALS,
@@ -98,9 +99,10 @@ def is_on(values: Values, part: str) -> bool:
 
 
 def _common(cluster: ClusterPlan) -> Values:
+    labels = object_labels(cluster.tier)
     return {
         "fullnameOverride": RELEASE,
-        "commonLabels": object_labels(cluster.tier),
+        "commonLabels": labels,
         "crds": {
             # Helm itself installs CRDs and never updates them: an operator newer than its CRDs loses fields.
             "upgradeJob": {
@@ -109,7 +111,7 @@ def _common(cluster: ClusterPlan) -> Values:
             }
         },
         "alertmanager": {"enabled": False} if cluster.alerting is None else alertmanager(cluster.alerting),
-        "grafana": {"enabled": False},
+        "grafana": grafana(cluster.namespace, labels) if cluster.grafana else {"enabled": False},
         "defaultRules": {"create": False},
         # Managed control planes hide these; where they can be reached, a page turns them on.
         **{

@@ -91,6 +91,7 @@ def cluster_plan(
         alerting=page.alerting if cluster.tier is Tier.GLOBAL else None,
         hears_alerts=is_receiver and bool(topology.alerting),
         sends_alerts=name in topology.alerting,
+        grafana=page.grafana and cluster.tier is Tier.GLOBAL,
         discovery=discovery,
         network_policies=network_policies(page, name),
         pod_security=cluster.pod_security,

@@ -579,6 +579,8 @@ class Page(_Strict):
     alerting: Alerting = Alerting()
     dashboards: bool = Field(default=True, strict=True, examples=[False])
     """ConfigMaps in the global cluster from which a Grafana's sidecar loads the fleet's dashboards."""
+    grafana: bool = Field(default=False, strict=True, examples=[True])
+    """Whether the chart's Grafana runs in the global cluster; its password lies in the Secret `grafana-admin`."""
     values: dict[str, JsonValue] = {}
     """Chart values on top of the program's, for every cluster."""
     waves: Waves = Waves()

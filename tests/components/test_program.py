@@ -373,6 +373,16 @@ def test_dashboards_lie_in_the_global_cluster_and_nowhere_else(program: Recorder
         assert f"{json.loads(text)['uid']}.json" == file
 
 
+def test_grafana_starts_with_a_password_of_its_own_that_lies_in_a_secret() -> None:
+    clusters = {"hub": {"tier": "global", "kubeconfigSecret": "hub-kubeconfig"}}
+    recorder = run_program({"grafana": True, "clusters": clusters}, {"hub-kubeconfig": "kubeconfig of hub"})
+    secret = recorder.secret_data("hub-grafana-admin-secret")
+    assert secret == {"admin-user": "admin", "admin-password": "password of hub-grafana-admin"}
+    assert "password of" not in json.dumps(recorder.releases()["hub-release"].inputs["values"])
+    role = recorder.named("hub-grafana-role").inputs
+    assert [each["resources"] for each in role["rules"]] == [["configmaps"]]
+
+
 def test_what_is_imported_is_what_the_program_registers(program: Recorder, dev: Plan) -> None:
     resources = import_file(dev, [*dev.clusters], "dev")["resources"]
     types = {resource["name"]: resource["type"] for resource in resources}

@@ -23,6 +23,7 @@ TABLE = Place(ROOT / "docs" / "network-policies.md", "judged by cyclonus")
 
 ADDRESSES = {"apiServer": ["192.0.2.64/28"], "nodes": ["10.0.0.0/24"], "callers": ["198.51.100.0/24"]}
 PAGE = {
+    "grafana": True,
     "destinations": {"archive": {"url": "https://archive.example.com:8443/push", "senders": ["hub"]}},
     "clusters": {
         "hub": {"tier": "global", "context": "hub"},
@@ -55,6 +56,7 @@ PEERS = {
     "job of the CRDs": _pod("Job/kube-prometheus-stack-crds-upgrade", "10.1.0.6"),
     "Alertmanager": _pod("Alertmanager/kube-prometheus-stack-alertmanager", "10.1.0.7"),
     "its other replica": _pod("Alertmanager/kube-prometheus-stack-alertmanager", "10.1.0.8"),
+    "Grafana": _pod("Deployment/kube-prometheus-stack-grafana", "10.1.0.11"),
     "a pod beside them": Peer("10.1.0.9", "monitoring", {"app": "stranger"}),
     "one with a policy of its own": Peer("10.1.0.10", "monitoring", {"app": "console"}),
     "an application": Peer("10.1.1.1", "shop", {"app": "shop"}),
@@ -177,6 +179,17 @@ def _cases() -> list[Case]:
             ("Alertmanager", "the DNS server", "53/UDP"): yes,
             ("Alertmanager", "the internet", 587): yes,
             ("Alertmanager", "kube-state-metrics", 8080): no,
+            ("Grafana", "Prometheus", 9090): yes,
+            ("Grafana", "Alertmanager", 9093): yes,
+            ("Grafana", "Alertmanager", 9094): no,
+            ("Grafana", "the API server", 443): yes,
+            ("Grafana", "the DNS server", "53/UDP"): yes,
+            ("Grafana", "the internet", 80): no,
+            ("Grafana", "kube-state-metrics", 8080): no,
+            ("Prometheus", "Grafana", 3000): yes,
+            ("the API server", "Grafana", 3000): only_with_addresses,
+            ("an application", "Grafana", 3000): no,
+            ("a pod beside them", "Grafana", 3000): no,
         },
         "shop-1": {
             ("Prometheus", "the internet", 9443): yes,

@@ -61,7 +61,8 @@ def test_what_is_refused_is_also_warned_of_and_logged_by_the_same_pinned_version
         ({**WITHOUT, "prometheusOperator": {"hostNetwork": True}}, "privileged", "privileged"),
         # Alertmanager runs beside the hub alone.
         ({**WITHOUT, "alertmanager": {"alertmanagerSpec": {"volumes": [ROOT]}}}, "privileged", "restricted"),
-        ({**WITHOUT, "grafana": {"enabled": True}}, "baseline", "baseline"),
+        ({**WITHOUT, "grafana": {"enabled": True}}, "restricted", "restricted"),
+        ({**WITHOUT, "grafana": {"enabled": True, "persistence": {"enabled": True}}}, "baseline", "baseline"),
         ({**WITHOUT, "prometheusOperator": {"securityContext": {"runAsNonRoot": False}}}, "baseline", "baseline"),
         ({**WITHOUT, "crds": {"upgradeJob": {**AS_ROOT}}}, "baseline", "baseline"),
         ({**WITHOUT, "crds": {"upgradeJob": {**AS_ROOT, "enabled": False}}}, "restricted", "restricted"),

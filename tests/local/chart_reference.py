@@ -1,7 +1,7 @@
 """What the real chart renders, as facts small enough to keep, and how they are made.
 
 `python tests/local/chart_reference.py DIR` writes them anew. DIR is an unpacked kube-prometheus-stack with its
-dependencies kube-state-metrics and prometheus-node-exporter in `charts/`, as `helm pull --untar` makes one.
+dependencies grafana, kube-state-metrics and prometheus-node-exporter in `charts/`, as `helm pull --untar` makes one.
 """
 
 import base64
@@ -17,6 +17,9 @@ from typing import TypeAlias, cast
 
 import yaml
 
+from fleet.grafana import grafana
+from fleet.names import GRAFANA, RELEASE, Tier, object_labels
+
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 Object: TypeAlias = dict[str, Json]
 
@@ -25,13 +28,14 @@ CASES = HERE / "chart_tiers.yaml"
 TIERS = cast("dict[str, Object]", yaml.safe_load(CASES.read_text()))
 OBJECTS = HERE / "chart_objects.yaml"
 PODS = HERE / "chart_pods.yaml"
+GRAFANA_OBJECTS = HERE / "chart_grafana.yaml"
 PATHS = HERE.parents[1] / "fleet" / "data" / "kube-prometheus-stack-88.5.3.paths.txt"
 
 # Whatever of the chart the fleet's NetworkPolicies are about.
 EVERY_POD: Object = {
     "fullnameOverride": "kube-prometheus-stack",
     "crds": {"upgradeJob": {"enabled": True}},
-    "grafana": {"enabled": False},
+    "grafana": {"enabled": True, "testFramework": {"enabled": False}},
 }
 
 SUBCHARTS = ("kube-state-metrics", "prometheus-node-exporter")
@@ -200,6 +204,19 @@ def recorded_pods(real: Path) -> str:
     return head + yaml.safe_dump(pods(render(real, EVERY_POD)), default_flow_style=None, width=120)
 
 
+def recorded_grafana(real: Path) -> str:
+    """Of the values that the program sets, in full: no Grafana runs in any test."""
+    labels = object_labels(Tier.GLOBAL)
+    values = {"fullnameOverride": RELEASE, "commonLabels": labels, "grafana": grafana("monitoring", labels)}
+    found = {
+        key: each
+        for key, each in sorted(render(real, cast("Object", values)).items())
+        if key.split("/")[2].startswith(GRAFANA)
+    }
+    head = f"# What the real chart makes of the program's Grafana, recorded by {Path(__file__).name}.\n"
+    return head + yaml.safe_dump(found, default_flow_style=None, width=120)
+
+
 def recorded_paths(real: Path) -> str:
     # Nothing is known of what lies below these charts' own keys.
     unseen = [f"{name}.*" for name in UNSEEN_SUBCHARTS]
@@ -209,4 +226,5 @@ def recorded_paths(real: Path) -> str:
 if __name__ == "__main__":
     OBJECTS.write_text(recorded_objects(Path(sys.argv[1])))
     PODS.write_text(recorded_pods(Path(sys.argv[1])))
+    GRAFANA_OBJECTS.write_text(recorded_grafana(Path(sys.argv[1])))
     PATHS.write_text(recorded_paths(Path(sys.argv[1])))

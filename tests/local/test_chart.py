@@ -193,6 +193,7 @@ def test_the_recorded_facts_are_the_real_charts() -> None:
 
     assert reference.recorded_objects(real) == reference.OBJECTS.read_text()
     assert reference.recorded_pods(real) == reference.PODS.read_text()
+    assert reference.recorded_grafana(real) == reference.GRAFANA_OBJECTS.read_text()
     assert reference.recorded_paths(real) == reference.PATHS.read_text()
 
 
