@@ -125,9 +125,14 @@ def _rule(alert: Alert, subject: _Subject, alerting: Alerting) -> Mapping[str, o
             # `$labels` and `$value` are Prometheus's own.
             "summary": Template(alert.summary).safe_substitute(subject.known),
             "description": Template(alert.description).safe_substitute(subject.known),
-            "runbook_url": f"{(alerting.runbooks or RUNBOOKS).rstrip('/')}/{alert.alert}.md",
+            "runbook_url": runbook_url(alerting, alert.alert),
         },
     }
+
+
+def runbook_url(alerting: Alerting, alert: str) -> str:
+    """A path in the repository where the page does not say where people read runbooks."""
+    return f"{(alerting.runbooks or RUNBOOKS).rstrip('/')}/{alert}.md"
 
 
 def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subject]:

@@ -82,7 +82,7 @@ def name_branches(selector: VectorSelector) -> tuple[str, ...]:
     if selector.name is not None:
         return (selector.name,)
     asked = [each for each in selector.matchers.matchers if each.name == "__name__"]
-    wanted = [each.value for each in asked if each.op in (MatchOp.Equal, MatchOp.Re)]  # noqa: PLR6201 (it has no hash)
+    wanted = [each.value for each in asked if each.op in (MatchOp.Equal, MatchOp.Re)]
     return tuple(branch for value in wanted for branch in _branches(value))
 
 

@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import promql_parser
 
@@ -14,7 +14,8 @@ from fleet.compiler import compile_page
 from fleet.dashboards import dashboards
 from fleet.lint import name_branches, parts
 from fleet.page import read_page
-from fleet.plan import ClusterPlan, Plan
+from fleet.plan import Plan
+from fleet.promql import Labels, result_labels
 from fleet.rules import rule_groups
 
 ROOT = Path(__file__).parents[1]
@@ -25,8 +26,8 @@ DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 class Expression:
     where: str
     text: str
-    labels: frozenset[str] = frozenset()
-    """That its result must tell series apart by, or that stand beside it."""
+    keeps: Labels = frozenset()
+    """Labels that its result must have."""
 
 
 def plan() -> Plan:
@@ -53,14 +54,16 @@ def of_rules(found: Plan) -> Iterator[Expression]:
     for cluster in found.clusters.values():
         for group in rule_groups(cluster):
             for record, expr in group.rules:
-                yield Expression(f"{cluster.name}: {record}", expr, _kept(cluster, record))
+                yield Expression(f"{cluster.name}: {record}", expr, _kept(record))
 
 
-def _kept(cluster: ClusterPlan, record: str) -> frozenset[str]:
+def _kept(record: str) -> Labels:
     """What a level tells apart; what a Prometheus says of itself gets its labels on its way up."""
     if record.startswith("region:cluster_"):
         return frozenset({"region", "cluster"})
-    return frozenset({"region"}) if record.startswith("region:") and not record.startswith("region:own_") else frozenset()
+    if record.startswith("region:") and not record.startswith("region:own_"):
+        return frozenset({"region"})
+    return frozenset()
 
 
 def of_alerts(found: Plan) -> Iterator[Expression]:
@@ -97,5 +100,10 @@ def branches(text: str) -> set[str]:
     return {branch for selector in selectors for branch in name_branches(selector)}
 
 
-def interval(found: Plan) -> timedelta:
-    return next(iter(found.clusters.values())).scrape_interval
+def alert_labels(found: Plan) -> Iterator[tuple[str, Labels | None, Labels]]:
+    """Of each alert (its name, labels of its series or None where what it reads decides, labels that it sets)."""
+    for cluster in found.clusters.values():
+        for group in alert_groups(found, cluster):
+            for rule in group.rules:
+                kept = result_labels(promql_parser.parse(str(rule["expr"])))
+                yield str(rule["alert"]), kept, frozenset(cast("Mapping[str, str]", rule["labels"]))

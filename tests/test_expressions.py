@@ -1,24 +1,82 @@
-"""Every expression that the project ships: it parses, it can do its work, and it names what is there."""
+"""Every expression that the project ships: it parses, can do its work, and names what is there."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
-from expressions import every, interval, of_alerts, of_documents, plan, recorded
-from metrics import KINDS
+from fleet.compiler import compile_page
 from fleet.lint import problems
+from fleet.page import read_page
+from fleet.promql import Selector
+from tests.expressions import (
+    Expression,
+    alert_labels,
+    branches,
+    every,
+    of_documents,
+    plan,
+    recorded,
+)
+from tests.metrics import KINDS
 
-FOUND = plan()
-EXPRESSIONS = every(FOUND)
+PLAN = plan()
+EXPRESSIONS = every(PLAN)
 
 NOT_ON_THE_LIVE_FLEET = {
     "certmanager_certificate_expiration_timestamp_seconds": "the local fleet has no cert-manager",
-    "container_cpu_cfs_throttled_periods_total": "its nodes set no quota that a container could be throttled by",
+    "container_cpu_cfs_throttled_periods_total": "its containers have no limit that they could be throttled by",
+    "kubelet_volume_stats_available_bytes": "its pods have no persistent volumes",
+    "kubelet_volume_stats_capacity_bytes": "likewise",
+    "ALERTS": "Prometheus's own, while an alert is pending or fires",
+    "prometheus_remote_storage_samples_dropped_total": "has a series for a reason once there was one",
 }
 
-WHOSE = {"cluster", "region", "job", "instance"}
+WITHOUT_A_CLUSTER = {
+    "Watchdog": "it is of whoever evaluates it",
+}
+
+ABOUT_WHOM = frozenset({"cluster", "region", "job", "instance"})
 
 
-@pytest.mark.parametrize("found", EXPRESSIONS, ids=lambda each: each.where)
-def test_it_can_do_its_work(found: object) -> None:
-    assert [*problems(found.text, interval(FOUND), keeps=found.labels, kinds=KINDS)] == []
+def ids(found: Expression) -> str:
+    return found.where
+
+
+@pytest.mark.parametrize("found", EXPRESSIONS, ids=ids)
+def test_it_can_do_its_work(found: Expression) -> None:
+    interval = PLAN.clusters["hub"].scrape_interval
+    assert [*problems(found.text, interval, keeps=found.keeps, kinds=KINDS)] == []
+
+
+@pytest.mark.parametrize("found", EXPRESSIONS, ids=ids)
+def test_it_names_only_metrics_that_exist(found: Expression) -> None:
+    known = {*KINDS, *recorded(PLAN), *NOT_ON_THE_LIVE_FLEET}
+    for branch in branches(found.text):
+        assert Selector.parse(f'{{__name__=~"{branch}"}}').selected(known), branch
+
+
+def test_every_exception_is_one() -> None:
+    asked = {branch for found in EXPRESSIONS for branch in branches(found.text)}
+    assert set(NOT_ON_THE_LIVE_FLEET) <= asked
+    assert set(NOT_ON_THE_LIVE_FLEET) & set(KINDS) == set()
+
+
+def test_every_alert_says_about_whom_it_is() -> None:
+    silent = {
+        alert for alert, kept, static in alert_labels(PLAN) if kept is not None and not (kept | static) & ABOUT_WHOM
+    }
+    assert silent == set(WITHOUT_A_CLUSTER)
+
+
+def test_documents_have_expressions_that_are_checked() -> None:
+    assert len([*of_documents()]) > 20
+
+
+def test_a_rule_on_a_page_whose_scrapes_are_slow_is_found() -> None:
+    clusters = {"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}
+    slow = compile_page(read_page({"intervals": {"scrape": "2m"}, "clusters": clusters}, {}))
+    found = [*problems("rate(x[5m])", slow.clusters["eu-1"].scrape_interval)]
+    assert found == ["takes the rate of x over 5m, which is less than 4 scrape intervals: 8m"]
+    assert [*problems("rate(x[5m])", timedelta(seconds=75))] == []
+    assert re.search(r"rate\(.+\[5m\]\)", "".join(each.text for each in EXPRESSIONS))

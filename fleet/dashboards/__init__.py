@@ -7,8 +7,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from fleet.dashboards.cluster import cluster
 from fleet.dashboards.clusters import overview, region
+from fleet.dashboards.cost import cost
 from fleet.dashboards.federation import federation
 from fleet.dashboards.queries import Queries
+from fleet.dashboards.remote_write import remote_write
 from fleet.plan import Plan
 
 
@@ -28,3 +30,6 @@ def _dashboards(plan: Plan) -> Iterator[Dashboard]:
         yield region(queries)
     yield cluster(queries)
     yield federation(queries)
+    if queries.has_senders:
+        yield remote_write(queries)
+    yield cost(queries)

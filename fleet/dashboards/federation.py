@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from fleet.dashboards.clusters import CLUSTER_DETAIL
+from fleet.dashboards.clusters import LABELS, TO_CLUSTER, clusters_missing
 from fleet.dashboards.panels import (
     COUNT,
     RATIO,
     REQUESTS_PER_SECOND,
-    SAMPLES_PER_SECOND,
     SECONDS,
     Column,
     Limits,
@@ -19,18 +18,18 @@ from fleet.dashboards.panels import (
     lines,
     number,
     table,
-    url,
 )
-from fleet.dashboards.queries import EXPIRY, FLEET, OLD_KEYS, REFUSED, Queries, largest
+from fleet.dashboards.queries import CLUSTER, FLEET, Queries, largest
+from fleet.dashboards.remote_write import arriving, writers_silent
 from fleet.names import PROJECT
 from fleet.plan import NEARLY
 
 FEDERATION = f"{PROJECT}-federation"
 
 _DURATION = "scrape_duration_seconds"
-_SAMPLES = "scrape_samples_post_metric_relabeling"
+SAMPLES = "scrape_samples_post_metric_relabeling"
 _OF_TIMEOUT = Limits(warn=0.5, bad=0.8)
-_OF_BUDGET = Limits(warn=NEARLY, bad=1)
+OF_BUDGET = Limits(warn=NEARLY, bad=1)
 _NONE = Limits(warn=None, bad=1)
 _NOTHING = {0.0: ("none", False)}
 _UP = {1.0: ("yes", True), 0.0: ("no", False), -1.0: ("no target", False)}
@@ -48,13 +47,7 @@ def federation(queries: Queries) -> Dashboard:
 
 
 def _numbers(queries: Queries) -> Iterator[Panel]:
-    yield number(
-        "Clusters missing",
-        "Clusters of the plan of which nothing is here. A whole region at once: see the region's own scrape below.",
-        f"count({queries.missing(FLEET)}) or vector(0)",
-        COUNT,
-        limits=_NONE,
-    )
+    yield clusters_missing(queries, FLEET)
     if queries.edges:
         yield number(
             "Scrapes failing",
@@ -62,6 +55,7 @@ def _numbers(queries: Queries) -> Iterator[Panel]:
             f"count({queries.edges_up()} < 1) or vector(0)",
             COUNT,
             limits=_NONE,
+            link=queries.runbook("FederationTargetDown"),
         )
         yield number(
             "Slowest scrape",
@@ -73,18 +67,13 @@ def _numbers(queries: Queries) -> Iterator[Panel]:
         yield number(
             "Fullest budget",
             "Of the child's series budget. At 200 % the whole child is lost: find what grew, or raise its budget.",
-            f"max({_of_budget(queries)})",
+            f"max({of_budget(queries)})",
             RATIO,
-            limits=_OF_BUDGET,
+            limits=OF_BUDGET,
+            link=queries.runbook("FederationSampleLimit"),
         )
     if queries.writers:
-        yield number(
-            "Writers silent",
-            "Senders from which nothing came for 5 minutes. Their own log says why: `python -m fleet status` reads it.",
-            f"count({queries.writers_writing()} == 0) or vector(0)",
-            COUNT,
-            limits=_NONE,
-        )
+        yield writers_silent(queries)
 
 
 def _tables(queries: Queries) -> Iterator[Panel]:
@@ -98,8 +87,8 @@ def _tables(queries: Queries) -> Iterator[Panel]:
                 Column("Up", queries.edges_up(), COUNT, words=_UP),
                 Column("Duration", queries.of_edges(_DURATION), SECONDS),
                 Column("Of timeout", _of_timeout(queries), RATIO, _OF_TIMEOUT),
-                Column("Samples", queries.of_edges(_SAMPLES), COUNT),
-                Column("Of budget", _of_budget(queries), RATIO, _OF_BUDGET),
+                Column("Samples", queries.of_edges(SAMPLES), COUNT),
+                Column("Of budget", of_budget(queries), RATIO, OF_BUDGET),
                 Column("Newest sample", queries.edge_ages(), SECONDS, _old(queries.edges_fresh_within)),
             ],
             sort="Up",
@@ -110,28 +99,25 @@ def _tables(queries: Queries) -> Iterator[Panel]:
             "Clusters behind regions",
             "Age of the newest sample that a region passed on; kept for an hour after it ended. One old cluster: look "
             "at its scrape in the region's Prometheus. All of a region: look at the region above.",
-            {"cluster": "Cluster", "region": "Region"},
+            LABELS,
             [
                 Column("Series", queries.series_behind_regions(), COUNT, words=_NOTHING),
                 Column("Newest sample", queries.ages_behind_regions(), SECONDS, _old(queries.edges_fresh_within)),
             ],
             sort="Series",
             descending=False,
-            links={"Cluster": url(CLUSTER_DETAIL, "cluster", "${__value.raw}")},
+            links=TO_CLUSTER,
         )
     if queries.writers:
         yield table(
             "Remote writers",
-            "A row for each sender. No samples: it is off, or refused (400, 401 and 413 lose samples for good). Old "
-            "ones: its queue is behind.",
-            {"cluster": "Cluster", "region": "Region"},
-            [
-                Column("Samples", queries.writers_writing(), SAMPLES_PER_SECOND, words=_NOTHING),
-                Column("Newest sample", queries.writer_ages(), SECONDS, _old(queries.writers_fresh_within)),
-            ],
-            sort="Samples",
+            "A row for each sender. Nothing arrives: it is off, or refused. Old samples: its queue is behind. More of "
+            "each stands on 'Remote write'.",
+            LABELS,
+            arriving(queries),
+            sort="Arrives",
             descending=False,
-            links={"Cluster": url(CLUSTER_DETAIL, "cluster", "${__value.raw}")},
+            links=TO_CLUSTER,
         )
     if queries.has_gateways:
         yield table(
@@ -139,11 +125,17 @@ def _tables(queries: Queries) -> Iterator[Panel]:
             f"A row without a cluster is a region's own gateway, one without a region either is {queries.top.name}'s. "
             "A certificate that is about to end: `pulumi up`. Refused: its log says who. Another key: a rotation that "
             "has not ended.",
-            {"cluster": "Cluster", "region": "Region"},
+            LABELS,
             [
-                Column("Certificate ends in", f"global:{EXPIRY} - time()", SECONDS),
-                Column("Refused", f"global:{REFUSED}", REQUESTS_PER_SECOND),
-                Column("With another key", f"global:{OLD_KEYS}", REQUESTS_PER_SECOND),
+                Column(
+                    "Certificate ends in",
+                    f"{queries.total(CLUSTER, 'certificate_expiry_timestamp_seconds:min')} - time()",
+                    SECONDS,
+                ),
+                Column("Refused", queries.total(CLUSTER, "gateway_refused_requests:rate5m"), REQUESTS_PER_SECOND),
+                Column(
+                    "With another key", queries.total(CLUSTER, "gateway_old_key_requests:rate5m"), REQUESTS_PER_SECOND
+                ),
             ],
             sort="Certificate ends in",
             descending=False,
@@ -165,7 +157,7 @@ def _over_time(queries: Queries) -> list[Panel]:
         lines(
             "Samples, largest 10",
             "Series of each scrape after relabelling. A climb without new clusters is cardinality: find the label.",
-            top(_SAMPLES),
+            top(SAMPLES),
             COUNT,
             "{{child}}",
         ),
@@ -173,11 +165,11 @@ def _over_time(queries: Queries) -> list[Panel]:
 
 
 def _of_timeout(queries: Queries) -> str:
-    return queries.share(_DURATION, lambda edge: edge.timeout.total_seconds())
+    return queries.share(f"{_DURATION}{{}}", lambda edge: edge.timeout.total_seconds())
 
 
-def _of_budget(queries: Queries) -> str:
-    return queries.share(_SAMPLES, lambda edge: edge.budget)
+def of_budget(queries: Queries) -> str:
+    return queries.share(f"{SAMPLES}{{}}", lambda edge: edge.budget)
 
 
 def _old(seconds: float) -> Limits:

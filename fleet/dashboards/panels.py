@@ -56,6 +56,7 @@ SAMPLES_PER_SECOND = "suffix: samples/s"
 RATIO = PercentUnit
 SECONDS = Seconds
 COUNT = Short
+PER_SECOND = "suffix: /s"
 
 _GRID = 24
 _PLAIN, _GREEN, _ORANGE, _RED = "text", "green", "orange", "red"
@@ -103,15 +104,24 @@ class Column:
 
 
 def number(
-    title: str, description: str, expr: str, unit: str, *, limits: Limits | None = None, words: Words | None = None
+    title: str,
+    description: str,
+    expr: str,
+    unit: str,
+    *,
+    limits: Limits | None = None,
+    words: Words | None = None,
+    link: tuple[str, str] | None = None,
 ) -> Stat:
-    """One number, coloured where it has limits or words."""
+    """One number, coloured where it has limits or words; `link` is a title and a URL."""
     stat = Stat().title(title).description(description).unit(unit).height(4).no_value("no data").datasource(_DATASOURCE)
     stat = stat.graph_mode(BigValueGraphMode.NONE).reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
     stat = stat.color_mode(BigValueColorMode.VALUE if limits or words else BigValueColorMode.NONE)
     stat = stat.thresholds(limits.config if limits is not None else _no_limits())
     if words:
         stat = stat.mappings([_value_map(words)])
+    if link is not None:
+        stat = stat.links([DashboardLink(link[0]).type(DashboardLinkType.LINK).url(link[1])])
     return stat.with_target(_query(expr).instant())
 
 

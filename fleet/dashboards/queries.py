@@ -4,26 +4,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from fleet.names import DISCOVERY_JOB, Tier
+from fleet.alerts import runbook_url
+from fleet.names import DISCOVERY_JOB, PROMETHEUS, Tier
 from fleet.outputs import SEND_DELAY, fresh_within
 from fleet.plan import ClusterPlan, FederationEdge, Plan, RemoteWriteEdge
-from fleet.rules import cluster_rules
+from fleet.rules import HEARTBEAT
 
-CPU = "namespace_cpu:sum"
-MEMORY = "namespace_memory:sum"
-PODS = "namespace_pod_count:sum"
-NODE_CPU = "node_cpu_utilization:avg"
-NODE_MEMORY = "node_memory_utilization:avg"
-REQUESTS = "service_http_requests:rate5m"
-ERRORS = "service_http_errors:rate5m"
-EXPIRY = "certificate_expiry_timestamp_seconds:min"
-REFUSED = "gateway_refused_requests:rate5m"
-OLD_KEYS = "gateway_old_key_requests:rate5m"
+Labels = Sequence[str]
 
 CLUSTER = ("region", "cluster")
 """What tells clusters apart; one without a region has no such label."""
 
 _FEDERATION = f'job=~"federate-.+",job!="{DISCOVERY_JOB}"'
+OWN = f'job="{PROMETHEUS}",cluster=""'
+"""The global cluster's Prometheus, as it scrapes itself."""
+_OF_CLUSTERS = 'cluster!=""'
 _LOOKBACK = 300
 """Seconds after which a series that gets no more samples is none to Prometheus."""
 
@@ -34,9 +29,10 @@ class Scope:
 
     label: str | None = None
 
-    @property
-    def matchers(self) -> str:
-        return f'{self.label}="${self.label}"' if self.label is not None else ""
+    def selector(self, *others: str) -> str:
+        """The label matchers of a series, with `others` among them."""
+        own = (f'{self.label}="${self.label}"',) if self.label is not None else ()
+        return f"{{{','.join((*others, *own))}}}" if others or own else ""
 
     def only(self, expr: str) -> str:
         """The series of `expr` that lie in the scope, where it cannot be narrowed by matchers."""
@@ -71,6 +67,11 @@ class Queries:
         return tuple(each for each in self.plan.everywhere.values() if each.tier in {Tier.LEAF, Tier.EDGE})
 
     @cached_property
+    def has_senders(self) -> bool:
+        """Whether any cluster writes to another, or to somebody outside of the fleet."""
+        return bool(self.writers) or any(each.destinations for each in self.plan.everywhere.values())
+
+    @cached_property
     def has_gateways(self) -> bool:
         return any(each.gateway is not None for each in self.plan.everywhere.values())
 
@@ -85,25 +86,45 @@ class Queries:
         ways = {edge.records for edge in self.edges} | ({"cluster"} if straight else set[str]())
         return tuple(prefix for way, prefix in _PREFIXES.items() if way in ways)
 
-    def by(self, labels: Sequence[str], metric: str, scope: Scope = FLEET, at: str = "") -> str:
-        """`metric`, which goes by the name of its rule without a prefix, for each value of `labels`.
+    def total(self, labels: Labels, metric: str, scope: Scope = FLEET, at: str = "") -> str:
+        """`metric`, which goes by the name of its rule without a prefix, over the clusters of the scope.
 
-        A cluster that comes up both ways counts once: `or` takes what the first way lacks.
+        For each value of `labels`, which are `CLUSTER` for what the global cluster records of each.
         """
-        where = f"{{{scope.matchers}}}" if scope.matchers else ""
-        kept = ", ".join(labels)
-        return _either(f"{_AGGREGATE[metric]} by ({kept}) ({prefix}{metric}{where}{at})" for prefix in self._prefixes)
-
-    def total(self, labels: Sequence[str], metric: str, scope: Scope = FLEET, at: str = "") -> str:
-        """The sum of `metric` over the clusters of the scope, for each value of `labels`."""
+        recorded = f"global:{metric}{scope.selector()}{at}"
+        if not set(labels) - {*CLUSTER, "le"}:
+            # There is one series for each: the aggregation takes its name away, by which a table would tell rows apart.
+            return f"{'max' if set(CLUSTER) <= set(labels) else 'sum'}{_by(labels)}({recorded})"
         apart = tuple(dict.fromkeys((*CLUSTER, *labels)))
-        by = f" by ({', '.join(labels)}) " if labels else ""
-        return f"sum{by}({self.by(apart, metric, scope, at)})"
+        # A cluster that comes up both ways counts once: `or` takes what the first way lacks.
+        ways = (f"sum{_by(apart)}({prefix}{metric}{scope.selector()}{at})" for prefix in self._prefixes)
+        return f"sum{_by(labels)}({_either(ways)})"
 
-    def error_ratio(self, labels: Sequence[str], scope: Scope = FLEET, at: str = "") -> str:
-        """Nothing, rather than a division by zero, where there is no traffic."""
-        errors, requests = (self.total(labels, metric, scope, at) for metric in (ERRORS, REQUESTS))
-        return f"{errors} / ({requests} > 0)"
+    def ratio(self, labels: Labels, of: tuple[str, str], scope: Scope = FLEET, at: str = "") -> str:
+        """The first of two metrics over the second. Nothing, rather than a division by zero, where there is none."""
+        part, whole = (self.total(labels, metric, scope, at) for metric in of)
+        return f"{part} / ({whole} > 0)"
+
+    def quantile(self, labels: Labels, share: float, metric: str, scope: Scope = FLEET, at: str = "") -> str:
+        """Of buckets that are recorded as rates: such can be added up, as quantiles cannot."""
+        return f"histogram_quantile({share:g}, {self.total((*labels, 'le'), metric, scope, at)})"
+
+    def growth(self, labels: Labels, metric: str, scope: Scope = FLEET, at: str = "") -> str:
+        """Of what the global cluster records of each cluster, in a day."""
+        grown = f"delta(global:{metric}{scope.selector()}[1d]{at})"
+        return f"sum{_by(labels)}({grown})"
+
+    def runbook(self, alert: str) -> tuple[str, str] | None:
+        """Its title and URL; None where the page does not say where people read runbooks."""
+        alerting = self.top.alerting
+        if alerting is None or alerting.runbooks is None:
+            return None
+        return f"Runbook {alert}", runbook_url(alerting, alert)
+
+    def incomplete(self, scope: Scope = FLEET) -> str:
+        """How many clusters of the plan are in no sum."""
+        where = scope.selector() if scope.label == "region" else ""
+        return f"sum(global:clusters_planned:count{where}) - sum(global:clusters_reporting:count{where})"
 
     @cached_property
     def behind_regions(self) -> tuple[ClusterPlan, ...]:
@@ -131,20 +152,13 @@ class Queries:
         )
 
     def reporting(self, scope: Scope = FLEET) -> str:
-        """1 for each cluster of which series are here."""
-        # An edge is known by its raw series: what is recorded of them is recorded here.
-        found = [self.by(CLUSTER, PODS, scope), *([self._written(scope)] if self._raw else [])]
-        return f"group by ({', '.join(CLUSTER)}) ({_either(found)})"
-
-    def missing(self, scope: Scope = FLEET) -> str:
-        return f"{scope.only(self.planned(self.clusters))} unless {self.reporting(scope)}"
+        """1 for each cluster whose heartbeat is here."""
+        # Regions and the global cluster have one, too, and no label `cluster`.
+        return f"group{_by(CLUSTER)}(global:{HEARTBEAT}{scope.selector(_OF_CLUSTERS)})"
 
     def presence(self, scope: Scope = FLEET) -> str:
         """1 for each cluster that reports, 0 for each that should."""
         return _either([self.reporting(scope), scope.only(self.planned(self.clusters))])
-
-    def _written(self, scope: Scope) -> str:
-        return f"count by ({', '.join(CLUSTER)}) ({{{_names(self._raw)},{_senders(self._raw)}{_and(scope)}}})"
 
     @cached_property
     def _raw(self) -> tuple[RemoteWriteEdge, ...]:
@@ -157,7 +171,7 @@ class Queries:
     def edge_ages(self) -> str:
         """Of each child that the global cluster scrapes."""
         records = dict.fromkeys(edge.records for edge in self.edges)
-        ages = _either(_age(f"{each}:{PODS}") for each in records)
+        ages = _either(_age(f"{each}:{HEARTBEAT}") for each in records)
         # What a child serves carries no job; the labels that are asserted about it tell whose it is.
         return _by_child(f"{ages} + on ({', '.join(CLUSTER)}) group_left (job) 0 * up{{{_FEDERATION}}}")
 
@@ -170,14 +184,18 @@ class Queries:
         """A `scrape_*` metric, by child."""
         return _by_child(f"{metric}{{{_FEDERATION}}}{at}")
 
-    def share(self, metric: str, limit: Callable[[FederationEdge], float]) -> str:
-        """A `scrape_*` metric over what the plan allows, by child."""
+    def share(self, of: str, limit: Callable[[FederationEdge], float]) -> str:
+        """What scrapes say over what the plan allows, by child; `{}` in `of` stands for the label matchers."""
         by_limit: dict[float, list[str]] = {}
         for edge in self.edges:
             by_limit.setdefault(limit(edge), []).append(edge.job)
-        return _by_child(
-            _either(f'{metric}{{job=~"{"|".join(jobs)}"}} / {allowed:.10g}' for allowed, jobs in by_limit.items())
-        )
+        selectors = {allowed: '{job=~"' + "|".join(jobs) + '"}' for allowed, jobs in by_limit.items()}
+        shares = (f"{of.format(selector)} / {allowed:.10g}" for allowed, selector in selectors.items())
+        return _by_child(_either(shares))
+
+    def churn(self) -> str:
+        """New series of each child within an hour, over its budget."""
+        return self.share("sum_over_time(scrape_series_added{}[1h])", lambda edge: edge.budget)
 
     def series_behind_regions(self) -> str:
         """How many series of each cluster came up through its region, 0 for one of which none did."""
@@ -185,7 +203,7 @@ class Queries:
         return _either([found, self.planned(self.behind_regions)])
 
     def ages_behind_regions(self) -> str:
-        return _age(f"region:cluster_{PODS}")
+        return _age(f"region:cluster_{HEARTBEAT}")
 
     def writers_writing(self) -> str:
         """Samples per second of each sender of the plan, 0 for one from which nothing came."""
@@ -210,8 +228,6 @@ class Queries:
 
 _PREFIXES = {"region": "region:cluster_", "cluster": "cluster:"}
 
-_AGGREGATE = {rule.metric: rule.region.aggregate for rule in cluster_rules()}
-
 
 def largest(expr: Callable[[str], str], count: int = 10) -> str:
     """Those series of `expr` that are the largest at the end of a dashboard's time range.
@@ -219,6 +235,10 @@ def largest(expr: Callable[[str], str], count: int = 10) -> str:
     `expr` is given what to put behind a selector. A bare topk would choose anew at each point and draw many more.
     """
     return f"({expr('')}) and topk({count}, {expr(' @ end()')})"
+
+
+def _by(labels: Labels) -> str:
+    return f" by ({', '.join(labels)}) " if labels else ""
 
 
 def _by_child(expr: str, aggregate: str = "max") -> str:
@@ -247,7 +267,3 @@ def _names(edges: Sequence[RemoteWriteEdge]) -> str:
 
 def _senders(edges: Sequence[RemoteWriteEdge]) -> str:
     return f'cluster=~"{"|".join(edge.sender for edge in edges)}"'
-
-
-def _and(scope: Scope) -> str:
-    return f",{scope.matchers}" if scope.matchers else ""

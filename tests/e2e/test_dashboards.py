@@ -19,16 +19,12 @@ A_REGION_IS_COMPLETE = 60
 OF_A_LEAF = {"region": "eu", "cluster": "eu-1"}
 OF_AN_EDGE = {"cluster": "shop-1"}
 
+_OF_LEAVES = "kubelets, nodes and API servers are scraped in leaves alone"
 EMPTY_FOR_AN_EDGE = {
-    "CPU": "its agent scrapes annotated pods, and the kubelet is none",
-    "Memory": "likewise",
-    "Pods": "kube-state-metrics runs in leaves alone",
-    "CPU by namespace, top 10": "as CPU",
-    "Memory by namespace, top 10": "as Memory",
-    "Pods by namespace, top 10": "as Pods",
-    "Namespaces": "as CPU, Memory and Pods",
-    "Node CPU": "node-exporter runs in leaves alone",
-    "Node memory": "likewise",
+    **dict.fromkeys(("CPU", "Memory", "Pods", "Pods not ready", "Volumes nearly full"), _OF_LEAVES),
+    **dict.fromkeys(("CPU requested", "Memory requested", "Node CPU", "Node memory", "API server errors"), _OF_LEAVES),
+    **dict.fromkeys((f"{each} by namespace, top 10" for each in ("CPU", "Memory", "Pods")), _OF_LEAVES),
+    "Namespaces": _OF_LEAVES,
 }
 
 
@@ -70,7 +66,8 @@ def test_no_panel_is_empty(loaded: dict[str, dict[str, Any]]) -> None:
     def full(title: str) -> None:
         assert empty(loaded[title], OF_A_LEAF) == set()
 
-    assert set(loaded) == {"Global Cluster Overview", "Region", "Cluster", "Federation health"}
+    titles = {"Global Cluster Overview", "Region", "Cluster", "Federation health"}
+    assert set(loaded) == titles | {"Remote write", "Cardinality and cost"}
     for title in loaded:
         eventually(lambda title=title: full(title), within=A_REGION_IS_COMPLETE, every=2)
 

@@ -19,14 +19,15 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from hypothesis import HealthCheck, given, settings
 
 from fleet import manifests
+from fleet.alerts import RUNBOOKS
 from fleet.compiler import compile_page
 from fleet.dashboards import dashboards
 from fleet.names import Tier
 from fleet.page import read_page, read_stack
 from fleet.plan import Plan
-from fleet.promql import Selector, metric_names
+from fleet.promql import Selector, metric_names, result_labels
 from fleet.render import render
-from fleet.rules import cluster_rules, global_rules, region_rules
+from fleet.rules import region_rules, rule_groups
 
 ROOT = Path(__file__).parents[2]
 STACKS = {
@@ -67,8 +68,32 @@ def expr(plan: Plan, dashboard: str, title: str, ref: str = "A") -> str:
     return next(target["expr"] for target in found["targets"] if target["refId"] == ref)
 
 
-def test_a_fleet_has_its_four_dashboards(dev: Plan) -> None:
-    assert list(models(dev)) == ["Global Cluster Overview", "Region", "Cluster", "Federation health"]
+def test_a_fleet_has_its_dashboards(dev: Plan) -> None:
+    titles = ["Global Cluster Overview", "Region", "Cluster", "Federation health", "Remote write"]
+    assert list(models(dev)) == [*titles, "Cardinality and cost"]
+
+
+def test_where_nobody_writes_there_is_no_dashboard_of_it() -> None:
+    page: dict[str, Any] = {"clusters": {**HUB, "eu-1": {"tier": "leaf", "context": "eu-1"}}}
+    assert "Remote write" not in models(compile_page(read_page(page, {})))
+    page["destinations"] = {"archive": {"url": "https://archive.example.com/push", "senders": ["hub"]}}
+    assert "Remote write" in models(compile_page(read_page(page, {})))
+
+
+def test_numbers_lead_to_the_runbook_of_their_alert_where_the_page_says_where_it_is() -> None:
+    clusters = {**HUB, "eu-1": {"tier": "leaf", "context": "eu-1"}}
+
+    def links(**page: object) -> dict[str, str]:
+        plan = compile_page(read_page({"clusters": clusters, **page}, {}))
+        found = {panel["title"]: panel.get("links", []) for _, panel in panels(plan)}
+        return {title: each["url"] for title, every in found.items() for each in every}
+
+    assert links() == {}
+    found = links(alerting={"runbooks": "https://git.example.com/runbooks/"})
+    assert found["Clusters missing"] == "https://git.example.com/runbooks/ClusterSilent.md"
+    assert {"Scrapes failing", "Fullest budget"} <= set(found)
+    for url in found.values():
+        assert (ROOT / RUNBOOKS / url.rpartition("/")[2]).exists()
 
 
 def test_a_fleet_without_regions_has_no_dashboard_of_them() -> None:
@@ -94,6 +119,18 @@ def test_every_panel_says_what_it_measures_and_what_to_do(plan: Plan) -> None:
         if panel["type"] == "table":
             assert len(columns) == len(panel["targets"]) > 1, what
         assert all(column["properties"][0]["id"] == "unit" for column in columns), what
+
+
+def test_all_columns_of_a_table_tell_its_rows_apart_by_the_same_labels(plan: Plan) -> None:
+    for where, panel in panels(plan):
+        if panel["type"] == "table":
+            (organize,) = [each["options"] for each in panel["transformations"] if each["id"] == "organize"]
+            labels = {name for name in organize["indexByName"] if not name.startswith("Value #")}
+            for target in panel["targets"]:
+                # A metric's own name would be one label more.
+                kept = result_labels(promql_parser.parse(target["expr"]))
+                assert kept is not None, f"{where}: {panel['title']}: {target['refId']}"
+                assert kept <= labels, f"{where}: {panel['title']}: {target['refId']}"
 
 
 def test_whoever_looks_chooses_the_data_source(plan: Plan) -> None:
@@ -123,7 +160,10 @@ def test_lines_are_never_as_many_as_the_fleet_has_clusters(plan: Plan) -> None:
             (target,) = panel["targets"]
             # Chosen at the end of the range: chosen at each point, they would be ten at each and many more in all.
             chosen_once = "topk(10," in target["expr"] and " @ end()" in target["expr"].split("topk(10,")[1]
-            assert chosen_once or 'cluster="$cluster"' in target["expr"], where
+            of_one = 'cluster="$cluster"' in target["expr"] or not re.search(
+                r"\b(cluster|region|job)\b[^=]", target["expr"]
+            )
+            assert chosen_once or of_one, where
 
 
 def test_links_lead_to_dashboards_that_are_there(plan: Plan) -> None:
@@ -148,13 +188,20 @@ def at_the_top(plan: Plan) -> set[str]:
     """Every metric that the global cluster of this plan can hold."""
     (hub,) = plan.tier(Tier.GLOBAL)
     records = {edge.records for edge in (*plan.federated_by(hub.name), *hub.discovered)}
-    names = {"up", "scrape_duration_seconds", "scrape_samples_post_metric_relabeling"} if records else set[str]()
+    scraped = {"up", "scrape_duration_seconds", "scrape_samples_post_metric_relabeling", "scrape_series_added"}
+    names = {record for group in rule_groups(hub) for record in group.records} | OWN | (scraped if records else set())
     if "region" in records:
-        names |= {record for record, _ in region_rules(cluster_rules())}
+        names |= {record for record, _ in region_rules(hub.rules)}
     if "cluster" in records or hub.receives_edges or hub.discovered:
-        names |= {rule.record for rule in cluster_rules()}
-    names |= {record for record, _ in global_rules(cluster_rules())}
+        names |= {rule.record for rule in hub.rules}
     return names | {name for edge in plan.remote_write for name in edge.keep}
+
+
+OWN = {
+    "prometheus_http_requests_total",
+    *(f"prometheus_tsdb_{why}_samples_total" for why in ("out_of_bound", "out_of_order", "too_old")),
+}
+"""What the global cluster's Prometheus says of itself, which the live fleet proves to be there."""
 
 
 def check_queries(plan: Plan) -> None:
@@ -227,47 +274,96 @@ def pods(cluster: str, namespace: str = "shop") -> str:
     return f'region:cluster_namespace_pod_count:sum{{region="eu",cluster="{cluster}",namespace="{namespace}"}}'
 
 
+def heartbeat(**labels: str) -> str:
+    matchers = [f'{name}="{value}"' for name, value in labels.items()]
+    return f"global:heartbeat:timestamp{{{','.join(matchers)}}}"
+
+
+EU_1, EU_2 = {"region": "eu", "cluster": "eu-1"}, {"region": "eu", "cluster": "eu-2"}
+
+
 def test_clusters_of_the_plan_that_do_not_report_are_named(dev: Plan, tmp_path: Path) -> None:
     reports = expr(dev, "Global Cluster Overview", "Clusters")
-    series = {pods("eu-1"): "1x20", pods("eu-1", "other"): "1x20", pods("eu-2"): "1x5 stale"}
+    # A region has a heartbeat of its own.
+    series = {heartbeat(**EU_1): "1x20", heartbeat(**EU_2): "1x5 stale", heartbeat(region="eu"): "1x20"}
     expected = {'{cluster="eu-1",region="eu"}': 1.0, '{cluster="eu-2",region="eu"}': 0.0, '{cluster="shop-1"}': 0.0}
     evaluated(tmp_path, reports, series, expected)
-    evaluated(tmp_path, expr(dev, "Global Cluster Overview", "Clusters missing"), series, {"{}": 2.0})
-    region = expr(dev, "Region", "Clusters missing").replace("$region", "eu")
-    evaluated(tmp_path, region, series, {"{}": 1.0})
     one = expr(dev, "Cluster", "Reports").replace("$cluster", "eu-2")
     evaluated(tmp_path, one, series, {"{}": 0.0})
 
 
-def test_a_fleet_that_is_complete_misses_nobody(dev: Plan, tmp_path: Path) -> None:
-    series = {pods("eu-1"): "1x20", pods("eu-2"): "1x20", 'http_requests_total{cluster="shop-1",pod="a"}': "1x20"}
-    evaluated(tmp_path, expr(dev, "Global Cluster Overview", "Clusters missing"), series, {"{}": 0.0})
+def test_a_number_says_how_many_clusters_every_sum_lacks(dev: Plan, tmp_path: Path) -> None:
+    planned = {'global:clusters_planned:count{region="eu"}': "2x20", "global:clusters_planned:count": "1x20"}
+    missing = {'global:clusters_reporting:count{region="eu"}': "1x20", "global:clusters_reporting:count": "0x20"}
+    whole = expr(dev, "Global Cluster Overview", "Clusters missing")
+    evaluated(tmp_path, whole, planned | missing, {"{}": 2.0})
+    region = expr(dev, "Region", "Clusters missing").replace("$region", "eu")
+    evaluated(tmp_path, region, planned | missing, {"{}": 1.0})
+    there = {name.replace("planned", "reporting"): values for name, values in planned.items()}
+    evaluated(tmp_path, whole, planned | there, {"{}": 0.0})
 
 
 def test_a_cluster_that_comes_up_both_ways_is_counted_once(dev: Plan, tmp_path: Path) -> None:
+    query = expr(dev, "Region", "Pods by namespace, top 10").replace("$region", "eu")
     series = {
         pods("eu-1"): "3x20",
         pods("eu-2"): "4x20",
         'cluster:namespace_pod_count:sum{region="eu",cluster="eu-1",namespace="shop",level="cluster"}': "3x20",
         'cluster:namespace_pod_count:sum{cluster="shop-1",namespace="shop"}': "5x20",
     }
-    evaluated(tmp_path, expr(dev, "Global Cluster Overview", "Pods"), series, {"{}": 12.0})
+    evaluated(tmp_path, query, series, {'{namespace="shop"}': 7.0})
 
 
 def test_the_error_ratio_of_a_fleet_without_traffic_is_none_and_no_division_by_zero(dev: Plan, tmp_path: Path) -> None:
     def services(metric: str) -> str:
-        return f'region:cluster_service_http_{metric}:rate5m{{region="eu",cluster="eu-1",namespace="a",service="a"}}'
+        return f'global:service_http_{metric}:rate5m{{region="eu",cluster="eu-1"}}'
 
     query = expr(dev, "Global Cluster Overview", "Errors")
     evaluated(tmp_path, query, {services("requests"): "0x20", services("errors"): "0x20"}, {})
     evaluated(tmp_path, query, {services("requests"): "8x20", services("errors"): "2x20"}, {"{}": 0.25})
 
 
-def test_top_ten_are_the_ten_largest_at_the_end_of_the_range(dev: Plan, tmp_path: Path) -> None:
+def test_capacity_of_a_fleet_is_the_ratio_of_its_sums_and_no_mean_of_ratios(dev: Plan, tmp_path: Path) -> None:
     series = {
-        f'region:cluster_namespace_cpu:sum{{region="eu",cluster="c{each}",namespace="a"}}': f"{each}x20"
-        for each in range(12)
+        f'global:cpu_{what}:sum{{cluster="{name}"}}': f"{value}x20"
+        for name, values in {
+            "small": {"requests": 2, "allocatable": 2},
+            "large": {"requests": 8, "allocatable": 38},
+        }.items()
+        for what, value in values.items()
     }
+    evaluated(tmp_path, expr(dev, "Global Cluster Overview", "CPU requested"), series, {"{}": 0.25})
+
+
+def test_quantiles_over_clusters_come_from_their_buckets_together(dev: Plan, tmp_path: Path) -> None:
+    series = {
+        f'global:service_http_request_duration_seconds_bucket:rate5m{{cluster="{name}",le="{le}"}}': f"{value}x20"
+        for name, buckets in {"fast": {"0.1": 98, "1": 98, "+Inf": 98}, "slow": {"0.1": 0, "1": 2, "+Inf": 2}}.items()
+        for le, value in buckets.items()
+    }
+    # The 99th of 100 is the first of the two that took up to a second.
+    evaluated(tmp_path, expr(dev, "Global Cluster Overview", "Latency, p99"), series, {"{}": 0.1 + 0.9 / 2})
+
+
+def test_samples_that_a_receiver_refuses_are_counted_for_every_reason(dev: Plan, tmp_path: Path) -> None:
+    own = 'job="kube-prometheus-stack-prometheus",type="float"'
+    series = {
+        f"prometheus_tsdb_{why}_samples_total{{{own}}}": f"0+{number}x20"
+        for number, why in ((30, "out_of_order"), (60, "too_old"), (90, "out_of_bound"))
+    }
+    evaluated(tmp_path, expr(dev, "Remote write", "Refused by the receiver"), series, {"{}": 6.0})
+
+
+def test_series_that_are_new_are_held_against_the_budget_of_each_child(tmp_path: Path) -> None:
+    plan = compile_page(read_page({"clusters": {**HUB, "a": {"tier": "leaf", "context": "a", "budget": 3000}}}, {}))
+    series = {'scrape_series_added{job="federate-a",cluster="a"}': "300x20"}
+    query = expr(plan, "Cardinality and cost", "Federated by hub", "C")
+    # 21 scrapes within ten minutes.
+    evaluated(tmp_path, query, series, {'{child="a"}': 21 * 300 / 3000})
+
+
+def test_top_ten_are_the_ten_largest_at_the_end_of_the_range(dev: Plan, tmp_path: Path) -> None:
+    series = {f'global:namespace_cpu:sum{{region="eu",cluster="c{each}"}}': f"{each}x20" for each in range(12)}
     expected = {f'{{region="eu",cluster="c{each}"}}': float(each) for each in range(2, 12)}
     evaluated(tmp_path, expr(dev, "Global Cluster Overview", "CPU by cluster, top 10"), series, expected)
 
@@ -301,9 +397,9 @@ def test_samples_are_held_against_the_budget_of_each_child(tmp_path: Path) -> No
 def test_the_age_of_what_a_child_sent_is_known_for_an_hour_after_it_ended(dev: Plan, tmp_path: Path) -> None:
     series = {
         'up{job="federate-eu",region="eu",instance="a"}': "1x20",
-        'region:namespace_pod_count:sum{region="eu",namespace="a"}': "1x8 stale",
-        pods("eu-1"): "1x20",
-        pods("eu-2"): "1x8 stale",
+        'region:heartbeat:timestamp{region="eu"}': "1x8 stale",
+        'region:cluster_heartbeat:timestamp{region="eu",cluster="eu-1"}': "1x20",
+        'region:cluster_heartbeat:timestamp{region="eu",cluster="eu-2"}': "1x8 stale",
     }
     evaluated(tmp_path, expr(dev, "Federation health", "Scraped by hub", "F"), series, {'{child="eu"}': 360.0})
     behind = {'{region="eu",cluster="eu-1"}': 0.0, '{region="eu",cluster="eu-2"}': 360.0}
