@@ -75,7 +75,7 @@ flowchart BT
   c2 -->|"1m, 2912 series"| c1
   c3 -->|"1m, 2912 series"| c1
   c1 -->|"2m, 11513 series"| c0
-  c4 -.->|"30 metrics"| c0
+  c4 -.->|"29 metrics"| c0
   c1 -.->|"alerts"| c0
   c2 -.->|"alerts"| c0
   c3 -.->|"alerts"| c0
