@@ -362,9 +362,11 @@ def test_dashboards_lie_in_the_global_cluster_and_nowhere_else(program: Recorder
     maps = [args for args in program.resources.values() if args.typ == "kubernetes:core/v1:ConfigMap"]
     assert sorted(args.inputs["metadata"]["name"] for args in maps) == [
         "prometheus-fleet-cluster",
+        "prometheus-fleet-cost",
         "prometheus-fleet-federation",
         "prometheus-fleet-overview",
         "prometheus-fleet-region",
+        "prometheus-fleet-remote-write",
     ]
     for args in maps:
         assert args.provider.rsplit("::", 2)[1] == "hub"
