@@ -127,7 +127,7 @@ def _grafana(known: NetworkPolicies) -> Rule:
         _dns(),
         _api_server(known),
         _rule("to", [_pods(_PROMETHEUS)], [_PROMETHEUS_PORT]),
-        _rule("to", [_pods(_ALERTMANAGER)], [_ALERTMANAGER_PORT]),
+        _rule("to", [_pods(_ALERTMANAGER)], [ALERTMANAGER_PORT]),
     ]
     return _spec(_GRAFANA, ingress, egress)
 
