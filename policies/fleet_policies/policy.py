@@ -71,7 +71,7 @@ class About:
         return PolicyConfigSchema({name: {**of} for name, of in self.settings.items()}) if self.settings else None
 
     def configured(self, given: Mapping[str, object]) -> Node:
-        return tree({**{name: of["default"] for name, of in self.settings.items()}, **given})
+        return tree({**{name: of["default"] for name, of in self.settings.items()}, **given}, {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class ResourcePolicy(About):
 
     def verdict(self, resource: Resource, settings: Mapping[str, object]) -> Verdict:
         violations = [*self.judge(resource, self.configured(settings))]
-        return Verdict(violations, [".".join(path) for path in resource.props.doubts])
+        return Verdict(violations, [".".join(path) for path in resource.doubts])
 
     def pulumi(self) -> ResourceValidationPolicy:
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
@@ -105,7 +105,7 @@ class StackPolicy(About):
 
     def verdict(self, resources: Sequence[Resource], settings: Mapping[str, object]) -> Verdict:
         violations = [*self.judge(resources, self.configured(settings))]
-        unjudged = [f"{each.name}: {'.'.join(path)}" for each in resources for path in each.props.doubts]
+        unjudged = [f"{each.name}: {'.'.join(path)}" for each in resources for path in each.doubts]
         return Verdict(violations, unjudged)
 
     def pulumi(self) -> StackValidationPolicy:

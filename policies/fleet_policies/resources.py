@@ -1,11 +1,12 @@
 """What a policy judges: a resource of a program, whichever way it came here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from pulumi_policy import PolicyProviderResource, PolicyResource, ResourceValidationArgs
 
-from fleet_policies.tree import Node, tree
+from fleet_policies.tree import Node, Path, tree
 
 _KUBERNETES = "kubernetes:"
 
@@ -16,10 +17,16 @@ class Resource:
     """Pulumi's token, `kubernetes:core/v1:Secret`."""
     name: str
     urn: str
-    props: Node
-    """Its inputs; for a policy over the whole stack its outputs, which hold them."""
+    given: object
+    """Its inputs; for a policy over the whole stack its outputs, which hold them. As the engine or a state has them."""
     provider: str = ""
     """URN of the provider, which stands for a cluster."""
+    doubts: dict[Path, None] = field(default_factory=dict[Path, None])
+
+    @cached_property
+    def props(self) -> Node:
+        """Made when asked for: every policy is given every resource, and looks into few."""
+        return tree(self.given, self.doubts)
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,11 @@ class KubernetesObject:
     """One that Pulumi makes, or that a chart is given to make."""
 
     kind: str
-    body: Node
+    holder: Resource | Node
+
+    @property
+    def body(self) -> Node:
+        return self.holder.props if isinstance(self.holder, Resource) else self.holder
 
     @property
     def namespace(self) -> Node:
@@ -44,7 +55,7 @@ def from_engine(args: ResourceValidationArgs | PolicyResource) -> Resource:
         args.resource_type,
         args.name,
         args.urn,
-        tree(args.props),
+        args.props,
         provider=provider.urn if provider is not None else "",
     )
 
@@ -53,7 +64,7 @@ def kubernetes_object(resource: Resource) -> KubernetesObject | None:
     """The object that the resource is; a release is none."""
     if not resource.type.startswith(_KUBERNETES) or is_release(resource):
         return None
-    return KubernetesObject(resource.type.rpartition(":")[2].removesuffix("Patch"), resource.props)
+    return KubernetesObject(resource.type.rpartition(":")[2].removesuffix("Patch"), resource)
 
 
 def is_release(resource: Resource) -> bool:

@@ -9,7 +9,6 @@ from fleet_policies import POLICIES
 from fleet_policies.config import Settings
 from fleet_policies.policy import FleetPolicy, ResourcePolicy, Verdict, unjudged_message
 from fleet_policies.resources import Resource
-from fleet_policies.tree import tree
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,6 @@ def _resource(kept: Mapping[str, object], side: str) -> Resource:
         str(kept["type"]),
         urn.rpartition("::")[2],
         urn,
-        tree(kept.get(side) or kept.get("inputs") or {}),
+        kept.get(side) or kept.get("inputs") or {},
         provider=str(kept.get("provider", "")).rpartition("::")[0],
     )

@@ -6,7 +6,7 @@ holds dicts with marks for what is secret. Policies see neither.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import yaml
@@ -48,8 +48,8 @@ class Node:
     """
 
     value: object
-    path: Path = ()
-    doubts: dict[Path, None] = field(default_factory=dict[Path, None])
+    path: Path
+    doubts: dict[Path, None]
     """Shared by all nodes of a tree, in the order of asking."""
 
     def __truediv__(self, key: str) -> "Node":
@@ -160,9 +160,9 @@ class Node:
         return None if self.is_unknown else self.value
 
 
-def tree(value: object) -> Node:
+def tree(value: object, doubts: dict[Path, None]) -> Node:
     """Of what the engine hands over, of what a state holds, or of plain dicts and lists."""
-    return Node(plain(value))
+    return Node(plain(value), (), doubts)
 
 
 def plain(value: object) -> object:
