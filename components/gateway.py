@@ -181,7 +181,7 @@ def _alertmanager(name: str, cluster: ClusterPlan, opts: pulumi.ResourceOptions)
     """`host:port` inside of the cluster."""
     service = create(f"{name}-alertmanager", manifests.gateway_alertmanager(cluster), opts)
     address = cast("k8s.core.v1.Service", service).spec.cluster_ip
-    return address.apply(lambda address: f"{_bracketed(address)}:{ALERTMANAGER_PORT}")
+    return made(address).apply(lambda address: f"{_bracketed(address)}:{ALERTMANAGER_PORT}")
 
 
 def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:

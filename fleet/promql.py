@@ -1,7 +1,7 @@
 """What can be read off a PromQL expression without evaluating it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -214,3 +214,11 @@ def _compile(pattern: str) -> re.Pattern[str]:
         return re.compile(pattern)
     except re.error as error:
         raise ValueError(f"has a regular expression that cannot be judged ({error}): name the metrics") from None
+
+
+def by_name(names: Iterable[str], expr: Callable[[str], str]) -> str:
+    """What `expr` says of each name, told apart by a label `of`.
+
+    Functions drop the name, and series that differ in it alone would be one: Prometheus refuses the query then.
+    """
+    return " or ".join(f'label_replace({expr(name)}, "of", "{name}", "", "")' for name in dict.fromkeys(names))

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from fleet.duration import Duration
 from fleet.prometheus import Prometheus, Unreachable, reached
+from fleet.promql import by_name
 
 Way = Literal["federation", "discovery", "remote write"]
 
@@ -203,9 +204,8 @@ async def _remote_write(edge: RemoteWriteOutput, clients: Clients) -> EdgeStatus
     lag = asyncio.create_task(_lag(clients[edge.sender], edge.receiver)) if edge.sender in clients else None
     try:
         receiver = reached(clients[edge.receiver])
-        names = "|".join(edge.metrics)
-        arrived = f'{{__name__=~"{names}",{_matchers(edge.labels)}}}'
-        rate = await _single(receiver, f"sum(count_over_time({arrived}[1m])) / 60")
+        arrived = by_name(edge.metrics, lambda name: f"count_over_time({name}{{{_matchers(edge.labels)}}}[1m])")
+        rate = await _single(receiver, f"sum({arrived}) / 60")
         age = min((await _ages(receiver, edge)).values(), default=None)
         fault = _staleness(edge, age)
         up = fault is None

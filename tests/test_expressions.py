@@ -24,10 +24,16 @@ NOT_ON_THE_LIVE_FLEET = {
     "kubelet_volume_stats_capacity_bytes": "likewise",
     "ALERTS": "Prometheus's own, while an alert is pending or fires",
     "prometheus_remote_storage_samples_dropped_total": "has a series for a reason once there was one",
+    "prometheus_remote_storage_histograms_dropped_total": "likewise",
 }
 
 WITHOUT_A_CLUSTER = {
     "Watchdog": "it is of whoever evaluates it",
+    "NotificationsFail": "likewise, of its Alertmanager",
+    "OperatorReconcileErrors": "likewise, of its operator",
+    "OperatorRejectsResources": "likewise",
+    "SaturationInSeveralClusters": "it is of several, which its description counts",
+    "ServiceErrorsInSeveralClusters": "likewise",
 }
 
 ABOUT_WHOM = frozenset({"cluster", "region", "job", "instance"})

@@ -1,6 +1,6 @@
 """PromQL over what the global cluster holds: from each cluster by whichever way its series come up."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,6 +8,7 @@ from fleet.alerts import runbook_url
 from fleet.names import DISCOVERY_JOB, PROMETHEUS, Tier
 from fleet.outputs import SEND_DELAY, fresh_within
 from fleet.plan import ClusterPlan, FederationEdge, Plan, RemoteWriteEdge
+from fleet.promql import by_name
 from fleet.rules import HEARTBEAT
 
 Labels = Sequence[str]
@@ -209,21 +210,19 @@ class Queries:
         """Samples per second of each sender of the plan, 0 for one from which nothing came."""
         planned = self.planned([self.plan.cluster(edge.sender) for edge in self.writers])
         counts = (
-            f"sum by ({', '.join(CLUSTER)}) (count_over_time({{{_names(edges)},{_senders(edges)}}}[{_LOOKBACK}s]))"
-            for edges in (self._raw, self._recorded)
-            if edges
+            f"sum{_by(CLUSTER)}({counted})"
+            for counted in self._of_writers(lambda selector: f"count_over_time({selector}[{_LOOKBACK}s])")
         )
         return f"{_either([*counts, planned])} / {_LOOKBACK}"
 
     def writer_ages(self) -> str:
         """Seconds since the newest sample of each sender; nothing for one that is silent."""
-        # timestamp() drops the metric's name, so that several names would collide with each other.
-        newest = [
-            _labelled(f"timestamp({name}{{{_senders(edges)}}})", "of", name)
-            for edges in (self._raw, self._recorded)
-            for name in dict.fromkeys(name for edge in edges for name in edge.keep)
-        ]
-        return f"time() - max by ({', '.join(CLUSTER)}) ({_either(newest)})"
+        newest = self._of_writers(lambda selector: f"timestamp({selector})")
+        return f"time() - max{_by(CLUSTER)}({_either(newest)})"
+
+    def _of_writers(self, expr: Callable[[str], str]) -> Iterator[str]:
+        """`expr` of whatever edges send, and of whatever others write."""
+        return (_of_senders(edges, expr) for edges in (self._raw, self._recorded) if edges)
 
 
 _PREFIXES = {"region": "region:cluster_", "cluster": "cluster:"}
@@ -261,8 +260,9 @@ def _labelled(expr: str, label: str, value: str) -> str:
     return f'label_replace({expr}, "{label}", "{value}", "", "")'
 
 
-def _names(edges: Sequence[RemoteWriteEdge]) -> str:
-    return f'__name__=~"{"|".join(dict.fromkeys(name for edge in edges for name in edge.keep))}"'
+def _of_senders(edges: Sequence[RemoteWriteEdge], expr: Callable[[str], str]) -> str:
+    senders = _senders(edges)
+    return by_name((name for edge in edges for name in edge.keep), lambda name: expr(f"{name}{{{senders}}}"))
 
 
 def _senders(edges: Sequence[RemoteWriteEdge]) -> str:

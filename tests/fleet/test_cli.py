@@ -44,7 +44,7 @@ def large_page() -> dict[str, object]:
 def test_check_shows_every_edge_with_its_budget_and_every_warning() -> None:
     done = run("check", "--stack", "dev")
     assert done.returncode == 0
-    for words in ("eu-1", "cluster:*", "2912 of 4000", "remote write"):
+    for words in ("eu-1", "cluster:*", "2913 of 4000", "remote write"):
         assert words in done.stdout
     assert done.stderr.startswith("warning: hub has no storage")
 
@@ -72,10 +72,10 @@ flowchart BT
     c3["eu-2<br/>leaf"]
     c4["eu-3<br/>leaf"]
   end
-  c2 -->|"1m, 2912 series"| c1
-  c3 -->|"1m, 2912 series"| c1
-  c1 -->|"2m, 11513 series"| c0
-  c4 -.->|"29 metrics"| c0
+  c2 -->|"1m, 2913 series"| c1
+  c3 -->|"1m, 2913 series"| c1
+  c1 -->|"2m, 11518 series"| c0
+  c4 -.->|"30 metrics"| c0
   c1 -.->|"alerts"| c0
   c2 -.->|"alerts"| c0
   c3 -.->|"alerts"| c0
@@ -91,7 +91,7 @@ def test_check_shows_what_may_be_discovered_in_the_table_and_the_drawing(tmp_pat
     row = next(line for line in run("check", "--stack", "found", cwd=tmp_path).stdout.splitlines() if "team-a" in line)
     assert [cell.strip() for cell in row.split("│")[1:-1]] == [
         *("team-a", "hub", "discovery"),
-        *("cluster:*", "2m", "2912 of 4000"),
+        *("cluster:*", "2m", "2913 of 4000"),
     ]
     assert (
         run("check", "--stack", "found", "--format", "mermaid", cwd=tmp_path).stdout
@@ -99,7 +99,7 @@ def test_check_shows_what_may_be_discovered_in_the_table_and_the_drawing(tmp_pat
 flowchart BT
   c0["hub<br/>global"]
   c1[/"team-a<br/>discovered in shop"/]
-  c1 -->|"2m, 2912 series"| c0
+  c1 -->|"2m, 2913 series"| c0
 """
     )
 

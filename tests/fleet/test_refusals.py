@@ -302,22 +302,22 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
     "an edge over its budget": (
         {"tiers": {"leaf": {"budget": 100}}},
         "tiers.leaf.budget",
-        "eu-1 → eu is expected to carry 2912 series, and its budget is 100",
+        "eu-1 → eu is expected to carry 2913 series, and its budget is 100",
     ),
     "a cluster over its budget": (
         clusters(eu_1={"expect": {"namespaces": 1000}}),
         "tiers.leaf.budget",
-        "eu-1 → eu is expected to carry 95062 series, and its budget is 4000",
+        "eu-1 → eu is expected to carry 95063 series, and its budget is 4000",
     ),
     "a discovered child over its budget": (
         clusters(hub={"discover": {"team-a": {"namespace": "shop", "budget": 100}}}),
         "clusters.hub.discover.team-a.budget",
-        "team-a → hub is expected to carry 2912 series, and its budget is 100",
+        "team-a → hub is expected to carry 2913 series, and its budget is 100",
     ),
     "a discovered child over the budget of leaves": (
         clusters(hub={"discover": {"team-a": {"namespace": "shop", "expect": {"namespaces": 1000}}}}),
         "tiers.leaf.budget",
-        "team-a → hub is expected to carry 95062 series, and its budget is 4000",
+        "team-a → hub is expected to carry 95063 series, and its budget is 4000",
     ),
     "a discovered child with the name of a cluster": (
         clusters(hub={"discover": {"eu-1": {"namespace": "shop"}}}),

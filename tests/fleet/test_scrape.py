@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fleet_policies.honor_labels import violations
 
 from fleet.compiler import compile_page
 from fleet.page import ExtraMatch, read_page
@@ -15,6 +14,7 @@ from fleet.plan import FederationEdge, Plan
 from fleet.promql import Selector
 from fleet.render import rendered_values
 from fleet.scrape import Job, federation_job
+from tests.policies.judging import RELEASE, Made, judged
 
 
 def test_a_federation_job_trusts_the_child_for_values_and_not_for_its_name(dev: Plan) -> None:
@@ -161,10 +161,11 @@ def test_prometheus_takes_the_jobs_of_a_parent_that_discovers(tmp_path: Path) ->
 
 def test_the_policy_of_honored_labels_holds_for_what_is_discovered() -> None:
     values, jobs = discovering()
-    assert list(violations(values, [])) == []
+    parent = Made(RELEASE, "eu", {"chart": "kube-prometheus-stack", "values": values})
+    assert judged("honor-labels", parent).messages == []
     jobs[1]["honor_labels"] = False
-    (message,) = violations(values, [])
-    assert "federate-auto-discover/team-a" in message
+    (message,) = judged("honor-labels", parent).messages
+    assert message.startswith("values.prometheus.prometheusSpec.additionalScrapeConfigs.1: ")
 
 
 @pytest.mark.parametrize(

@@ -84,13 +84,13 @@ def edges(shown: Picture) -> dict[str, tuple[str, ...]]:
 def test_every_edge_is_one_line_under_its_region() -> None:
     assert drawn(seen()) == [
         "3 of 3 clusters report · 0 of 4 edges in trouble · 12:00:00 UTC",
-        "edge               way           up  newest  scrape        samples      state",
+        "edge               way           up  newest  scrape        samples       state",
         "no region: 1 of 1",
-        "shop-1 → hub       remote write  up  3s ago  2s behind     100/s        ok",
+        "shop-1 → hub       remote write  up  3s ago  2s behind     100/s         ok",
         "eu: 2 of 2",
-        "eu → hub           federation    up  3s ago  0.02s of 96s  100 of 8000  ok",
-        "eu-1 → eu          federation    up  3s ago  0.02s of 48s  100 of 2000  ok",
-        "eu-2 → eu          federation    up  3s ago  0.02s of 48s  100 of 2000  ok",
+        "eu → hub           federation    up  3s ago  0.02s of 96s  100 of 16000  ok",
+        "eu-1 → eu          federation    up  3s ago  0.02s of 48s  100 of 4000   ok",
+        "eu-2 → eu          federation    up  3s ago  0.02s of 48s  100 of 4000   ok",
     ]
 
 
@@ -112,8 +112,8 @@ def test_the_worst_comes_first_and_takes_its_region_along() -> None:
     ("to", "worry"),
     [
         ({}, Worry.NONE),
-        ({"samples": 1601}, Worry.NEARLY),
-        ({"samples": 1599}, Worry.NONE),
+        ({"samples": 3201}, Worry.NEARLY),
+        ({"samples": 3199}, Worry.NONE),
         ({"duration": 39.0}, Worry.NEARLY),
         ({"fault": "stale"}, Worry.FAULT),
     ],
