@@ -108,7 +108,7 @@ def _makers(plan: Plan, rules: Sequence[Rule], name: str) -> list[str]:
 def _places(rules: Sequence[Rule]) -> Iterator[tuple[Iterable[str], Callable[[ClusterPlan], bool]]]:
     """(names, who makes them); the first that has a name counts, and applications make the rest."""
     of_gateway = of_gateways(rules)
-    of_prometheus = [rule for rule in rules if rule.of == "prometheus"]
+    of_prometheus = [rule for rule in rules if rule.of in {"prometheus", "writer"}]
     yield {rule.record for rule in of_gateway}, lambda each: each.tier is Tier.LEAF and each.gateway is not None
     yield _read(rule.expr for rule in of_gateway), lambda each: each.gateway is not None
     yield {rule.record for rule in rules}, lambda each: each.tier is Tier.LEAF or each.receives_edges

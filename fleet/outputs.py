@@ -7,7 +7,7 @@ from fleet.duration import format_duration
 from fleet.names import DISCOVERY_JOB, PROMETHEUS, Tier, service_labels
 from fleet.plan import ClusterPlan, FederationEdge, Plan
 from fleet.rotation import planned_keys
-from fleet.rules import rule_groups, without_gateways
+from fleet.rules import of_writers, rule_groups, without_gateways
 
 SEND_DELAY = timedelta(seconds=5)
 """batchSendDeadline of a remote-write queue."""
@@ -37,7 +37,9 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
                 "namespace": edge.namespace,
                 "port": edge.port,
                 "service_labels": service_labels(edge.child),
-                "metrics": [rule.record for rule in without_gateways(plan.clusters[edge.parent].rules)],
+                "metrics": [
+                    rule.record for rule in without_gateways(plan.clusters[edge.parent].rules) if rule.of != "writer"
+                ],
                 # Its own intervals are not known here; it is federated as if they were the fleet's.
                 "fresh_within": fresh_within(edge.interval, plan.clusters[edge.parent]),
             }
@@ -88,7 +90,9 @@ def _federation(edge: FederationEdge) -> dict[str, object]:
 
 
 def _records(cluster: ClusterPlan) -> Iterator[str]:
-    return (record for group in rule_groups(cluster) for record in group.records)
+    """What is recorded in any case, so that one can wait for it."""
+    of_some = set(of_writers(cluster.rules))
+    return (record for group in rule_groups(cluster) for record in group.records if record not in of_some)
 
 
 def fresh_within(transfer: timedelta, source: ClusterPlan) -> float:

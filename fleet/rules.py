@@ -91,6 +91,14 @@ def without_gateways(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if rule.of != "gateway")
 
 
+def of_writers(rules: Iterable[Rule]) -> Iterator[str]:
+    """Names under which something is recorded of clusters that write to somebody, and nothing of the others."""
+    for rule in rules:
+        if rule.of == "writer":
+            yield rule.record
+            yield from (name for name, _ in chain(region_rules([rule]), own_rules([rule])))
+
+
 def of_every_tier(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """What a regional cluster and the global one have as well, each of its own."""
     return tuple(rule for rule in rules if rule.of != "workloads")

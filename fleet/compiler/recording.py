@@ -89,7 +89,7 @@ def _mistakes(rule: Rule) -> Iterator[_Mistake]:
             message = "drops the label cluster, without which clusters cannot be told apart at the level above"
             yield field, message, {field: _keeping(expr, labels, needed)}
             return
-    if rule.edge is not None and rule.of != "prometheus":
+    if rule.edge is not None and rule.of not in {"prometheus", "writer"}:
         yield "edge", f"has no effect: of {rule.of}, edges are recorded by expr or not at all", {"of": "prometheus"}
     yield from _mistakes_above(rule, labels or frozenset())
 

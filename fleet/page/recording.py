@@ -57,10 +57,11 @@ class Rule(Recorded):
     """What a leaf records, and what the tiers above make of it."""
 
     record: ClusterRecord = Field(examples=["cluster:namespace_pod_count:sum"])
-    of: Literal["workloads", "gateway", "prometheus"] = "workloads"
-    """Whose metrics it reads. Gateways and Prometheuses are at every tier but the edges, which evaluate no rules."""
+    of: Literal["workloads", "gateway", "prometheus", "writer"] = "workloads"
+    """Whose metrics it reads. Gateways and Prometheuses are at every tier but the edges, which evaluate no rules; only
+    those Prometheuses are writers that write to somebody, and of the others nothing is recorded."""
     edge: str | None = Field(default=None, examples=["max by (cluster, region) (prometheus_agent_active_series)"])
-    """Of `prometheus`: what the global cluster records of an edge in the place of `expr`."""
+    """Of `prometheus` and `writer`: what the global cluster records of an edge in the place of `expr`."""
     region: InRegion
     at_the_top: AtTheTop | None = Field(default=None, alias="global", examples=[{"by": []}])
     """Without it, the global cluster has what regions and leaves send, under their names."""
