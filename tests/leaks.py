@@ -24,7 +24,8 @@ SIGNATURE = "4dabf18193072939515e22adb298388d"
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.+?)-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_SECRET_NAME = re.compile(r"password|token|private.*key|key-data", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(?:password|token|private.*key|key-data)(?!_file)", re.IGNORECASE)
+"""Of a key in a document; `password_file` says where the secret lies."""
 
 
 def secrets_of(state: object) -> set[str]:

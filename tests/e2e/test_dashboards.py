@@ -1,4 +1,4 @@
-"""Every panel of every dashboard, asked of the live fleet: none is empty."""
+"""Every panel of every dashboard, asked of the live fleet: none is empty, and every metric is of the type it is taken for."""
 
 import json
 import time
@@ -10,6 +10,8 @@ from kubectl import api, eventually, kubectl, objects
 
 from fleet.dashboards import dashboards
 from fleet.plan import Plan
+from tests.expressions import branches, every, plan
+from tests.metrics import KINDS, served
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600), pytest.mark.usefixtures("fleet")]
 
@@ -110,3 +112,13 @@ def test_a_healthy_fleet_misses_nobody_and_all_of_it_is_fresh(loaded: dict[str, 
             assert all(0 <= age < limits["steps"][-1]["value"] for age in ages.values()), (panel, ages)
 
     eventually(healthy, within=A_REGION_IS_COMPLETE, every=2)
+
+
+def test_metrics_that_expressions_name_are_served_and_of_the_type_that_is_recorded() -> None:
+    asked = {branch for found in every(plan()) for branch in branches(found.text)} & set(KINDS)
+
+    def all_served() -> None:
+        found = served()
+        assert {name: found.get(name) for name in asked} == {name: KINDS[name] for name in asked}
+
+    eventually(all_served, within=A_REGION_IS_COMPLETE, every=5)
