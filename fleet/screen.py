@@ -156,7 +156,10 @@ def _samples(row: Row) -> str:
 def _state(row: Row) -> str:
     if row.status is None:
         return "not asked yet"
-    return " · ".join((*row.alerts, state(row.status)))
+    # One fault has several alerts, and leaves no room for its reason.
+    first, *others = row.alerts or ("",)
+    more = (f"and {len(others)} more",) if others else ()
+    return " · ".join(filter(None, (first, *more, state(row.status))))
 
 
 def _seconds(seconds: float) -> str:

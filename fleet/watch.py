@@ -112,7 +112,9 @@ def _is_about(alert: FiringAlert, edge: EdgeOutput, jobs: set[str]) -> bool:
 
 
 def _names(alerts: Iterable[FiringAlert]) -> tuple[str, ...]:
-    return tuple(sorted({each.labels["alertname"] for each in alerts}))
+    """Each once, critical ones first."""
+    found = sorted((each.labels.get("severity") != "critical", each.labels["alertname"]) for each in alerts)
+    return tuple(dict.fromkeys(name for _, name in found))
 
 
 def _planned(plan: Plan, fleet: FleetOutput) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Every panel of every dashboard, asked of the live fleet: none is empty, and every metric is of the type it is taken for."""
+"""Panels and metrics, asked of the live fleet: none is empty, and each metric is of the type it is taken for."""
 
 import json
 import time
