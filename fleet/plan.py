@@ -194,18 +194,40 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteWriteEdge:
-    """`sender` pushes to `receiver`'s `/api/v1/write`."""
+class _SendingEdge:
+    """`sender` posts to `receiver`."""
 
     sender: str
     receiver: str
     region: str | None
-    keep: tuple[str, ...]
-    """Metric names that may leave the sender."""
     server: Identity
     """The receiver's gateway."""
     across_stacks: bool
     key: Key
+
+    @property
+    def caller(self) -> str:
+        return self.sender
+
+    @property
+    def callee(self) -> str:
+        return self.receiver
+
+    @property
+    def lower(self) -> str:
+        return self.sender
+
+    @property
+    def upper(self) -> str:
+        return self.receiver
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteWriteEdge(_SendingEdge):
+    """Samples, to `/api/v1/write`."""
+
+    keep: tuple[str, ...]
+    """Metric names that may leave the sender."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -213,63 +235,24 @@ class RemoteWriteEdge:
         return {"cluster": self.sender} | ({"region": self.region} if self.region is not None else {})
 
     @property
-    def caller(self) -> str:
-        return self.sender
-
-    @property
-    def callee(self) -> str:
-        return self.receiver
-
-    @property
-    def lower(self) -> str:
-        return self.sender
-
-    @property
-    def upper(self) -> str:
-        return self.receiver
-
-    @property
     def id(self) -> str:
         return f"{self.sender}-writes-{self.receiver}"
 
 
 @dataclass(frozen=True, slots=True)
-class AlertEdge:
-    """`sender` posts its alerts to the Alertmanager beside `receiver`, at `/api/v2/alerts`."""
+class AlertEdge(_SendingEdge):
+    """Alerts, to the Alertmanager beside `receiver`, at `/api/v2/alerts`."""
 
-    sender: str
-    receiver: str
-    region: str | None
     clusters: tuple[str, ...]
     """`cluster` label values that the sender may speak for: its own, or those of its region's leaves."""
     asserts_cluster: bool
     """Whether every alert has the sender's own `cluster`: a leaf speaks for itself alone, a region for several."""
-    server: Identity
-    """The receiver's gateway."""
-    across_stacks: bool
-    key: Key
 
     @property
     def labels(self) -> Mapping[str, str]:
         """What every alert has, whatever its rule says."""
         labels = {"region": self.region} if self.region is not None else {}
         return {"cluster": self.sender, **labels} if self.asserts_cluster else labels
-
-    @property
-    def caller(self) -> str:
-        return self.sender
-
-    @property
-    def callee(self) -> str:
-        return self.receiver
-
-    @property
-    def lower(self) -> str:
-        return self.sender
-
-    @property
-    def upper(self) -> str:
-        return self.receiver
 
     @property
     def id(self) -> str:

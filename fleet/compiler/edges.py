@@ -78,7 +78,7 @@ def remote_write(
         recorded = tuple(sorted(rule.record for rule in (rules if has_gateway else without_gateways(rules))))
         keep = raw if cluster.tier is Tier.EDGE else recorded
         server, across = _receiving(page, topology, stacks, name, f"{name}.{topology.top}")
-        edge = RemoteWriteEdge(name, topology.top, cluster.region, keep, server, across, Key())
+        edge = RemoteWriteEdge(name, topology.top, cluster.region, server, across, Key(), keep)
         yield replace(edge, key=edge_key(page, edge.id))
 
 
@@ -87,7 +87,7 @@ def alerts(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterato
         cluster = page.clusters[name]
         server, across = _receiving(page, topology, stacks, name, f"alerts.{name}.{topology.top}")
         clusters, is_leaf = _spoken_for(page, topology, name), cluster.tier is Tier.LEAF
-        edge = AlertEdge(name, topology.top, cluster.region, clusters, is_leaf, server, across, Key())
+        edge = AlertEdge(name, topology.top, cluster.region, server, across, Key(), clusters, is_leaf)
         yield replace(edge, key=edge_key(page, edge.id))
 
 

@@ -150,14 +150,8 @@ def test_what_calls_nobody_is_not_shown() -> None:
 
 
 def test_of_several_alerts_the_first_critical_one_is_named_and_the_others_are_counted() -> None:
-    firing = [
-        FiringAlert(labels={"alertname": name, "cluster": "eu-2", "severity": severity})
-        for name, severity in (
-            ("AlertsDropped", "warning"),
-            ("FederationStale", "critical"),
-            ("ClusterSilent", "critical"),
-        )
-    ]
+    named = {"AlertsDropped": "warning", "FederationStale": "critical", "ClusterSilent": "critical"}
+    firing = [{"alertname": name, "cluster": "eu-2", "severity": severity} for name, severity in named.items()]
     _, fleet = fleet_of(DEV)
     screen = drawn(seen(changed(fleet, "eu-2 → eu", fault="unreachable: timeout"), firing))
     assert screen[3].endswith("ClusterSilent · and 2 more · unreachable: timeout")
