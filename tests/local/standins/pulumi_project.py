@@ -1,5 +1,6 @@
 """A Pulumi project on a file backend, driven by the real engine with the stand-ins as its plugins."""
 
+import asyncio
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -21,12 +22,8 @@ ROOT = Path(__file__).parents[3]
 PLUGINS = ROOT / "local" / "standins" / "bin"
 WAIT_SECONDS = 30.0
 
-T = TypeVar("T")
-
 Program = Callable[[pulumi.ResourceOptions], None]
 """Makes resources with these options; they hold the provider."""
-
-_ENGINE_LOST = "Resource monitor has terminated, shutting down"
 
 
 def nothing(options: pulumi.ResourceOptions) -> None:
@@ -40,6 +37,8 @@ class Project:
         self.kubeconfig = cluster.kubeconfig
         self.settings: dict[str, Any] = {}
         self.said: list[str] = []
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Of the program that was called last."""
         self.environment = {
             "PULUMI_BACKEND_URL": folder.as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": "test",
@@ -50,6 +49,7 @@ class Project:
 
     def stack(self, program: Program) -> automation.Stack:
         def run() -> None:
+            self.loop = asyncio.get_running_loop()
             provider = k8s.Provider(
                 "cluster",
                 kubeconfig=pulumi.Output.secret(self.kubeconfig),
@@ -70,29 +70,14 @@ class Project:
 
     def up(self, program: Program, **options: Any) -> Mapping[str, int]:
         """Resources by what was done with them."""
-        stack = self.stack(program)
-        done = self._met(lambda: stack.up(on_output=self.said.append, **options))
+        self.said.clear()
+        done = self.stack(program).up(on_output=self.said.append, **options)
         return done.summary.resource_changes or {}
 
     def preview(self, program: Program) -> Mapping[str, int]:
-        stack = self.stack(program)
-        done = self._met(lambda: stack.preview(on_output=self.said.append))
+        self.said.clear()
+        done = self.stack(program).preview(on_output=self.said.append)
         return {str(kind): count for kind, count in done.change_summary.items()}
-
-    def _met(self, operation: Callable[[], T]) -> T:
-        """What an operation gives whose program has met its engine.
-
-        The programs run in this process, one after another, and one was once seen that did not
-        reach the engine that had just called it. A user's program shares no process, and no plugin has a part in it.
-        """
-        self.said.clear()
-        try:
-            return operation()
-        except automation.CommandError:
-            if _ENGINE_LOST not in self.output:
-                raise
-        self.said.clear()
-        return operation()
 
     def fails(self, program: Program) -> str:
         """What a user sees of an `up` that fails."""
@@ -163,6 +148,8 @@ class Running:
             os.kill(pid, number)
         error = self.future.exception(WAIT_SECONDS)
         assert isinstance(error, automation.CommandError), error
+        # The program lives in this process, and for a moment longer than its engine: the next one must not meet it.
+        until(lambda: self.project.loop is None or not self.project.loop.is_running(), "the program to end")
         return self.project.output
 
 
