@@ -156,6 +156,8 @@ def _check_range_is_free() -> None:
 
 def _ip(*arguments: str, missing_ok: bool = False) -> str:
     result = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
-    if result.returncode and not (missing_ok and "Cannot find device" in result.stderr):
+    # The first is what ip says where the name is unknown, the second the kernel where the device went meanwhile.
+    is_missing = any(words in result.stderr for words in ("Cannot find device", "No such device"))
+    if result.returncode and not (missing_ok and is_missing):
         raise LocalError(f"`ip {' '.join(arguments)}` failed: {result.stderr.strip()}")
     return result.stdout

@@ -101,6 +101,15 @@ class TestBridge:
         network.remove(OWNER)
         assert interfaces() == before
 
+    @pytest.mark.parametrize("gone", ["fleet-9", "if9999"])  # unknown to ip itself, and to the kernel alone
+    def test_a_cable_that_the_kernel_removes_first_is_no_error(
+        self, gone: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        network.ensure_bridge(OWNER)
+        monkeypatch.setattr(network, "_cables", lambda: [{"ifname": gone}])
+        network.remove(OWNER)
+        assert network.BRIDGE not in interfaces()
+
     def test_one_that_a_killed_run_had_not_finished_is_taken_over(self) -> None:
         network.ensure_bridge(OWNER)
         ip("address", "flush", "dev", network.BRIDGE)

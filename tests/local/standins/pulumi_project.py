@@ -1,5 +1,6 @@
 """A Pulumi project on a file backend, driven by the real engine with the stand-ins as its plugins."""
 
+import asyncio
 import json
 import os
 import signal
@@ -40,6 +41,8 @@ class Project:
         self.kubeconfig = cluster.kubeconfig
         self.settings: dict[str, Any] = {}
         self.said: list[str] = []
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """Of the program that was called last."""
         self.environment = {
             "PULUMI_BACKEND_URL": folder.as_uri(),
             "PULUMI_CONFIG_PASSPHRASE": "test",
@@ -50,6 +53,7 @@ class Project:
 
     def stack(self, program: Program) -> automation.Stack:
         def run() -> None:
+            self.loop = asyncio.get_running_loop()
             provider = k8s.Provider(
                 "cluster",
                 kubeconfig=pulumi.Output.secret(self.kubeconfig),
@@ -163,6 +167,8 @@ class Running:
             os.kill(pid, number)
         error = self.future.exception(WAIT_SECONDS)
         assert isinstance(error, automation.CommandError), error
+        # The program lives in this process, and for a moment longer than its engine: the next one must not meet it.
+        until(lambda: self.project.loop is None or not self.project.loop.is_running(), "the program to end")
         return self.project.output
 
 
