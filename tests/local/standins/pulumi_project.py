@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -22,12 +22,8 @@ ROOT = Path(__file__).parents[3]
 PLUGINS = ROOT / "local" / "standins" / "bin"
 WAIT_SECONDS = 30.0
 
-T = TypeVar("T")
-
 Program = Callable[[pulumi.ResourceOptions], None]
 """Makes resources with these options; they hold the provider."""
-
-_ENGINE_LOST = "Resource monitor has terminated, shutting down"
 
 
 def nothing(options: pulumi.ResourceOptions) -> None:
@@ -74,29 +70,14 @@ class Project:
 
     def up(self, program: Program, **options: Any) -> Mapping[str, int]:
         """Resources by what was done with them."""
-        stack = self.stack(program)
-        done = self._met(lambda: stack.up(on_output=self.said.append, **options))
+        self.said.clear()
+        done = self.stack(program).up(on_output=self.said.append, **options)
         return done.summary.resource_changes or {}
 
     def preview(self, program: Program) -> Mapping[str, int]:
-        stack = self.stack(program)
-        done = self._met(lambda: stack.preview(on_output=self.said.append))
+        self.said.clear()
+        done = self.stack(program).preview(on_output=self.said.append)
         return {str(kind): count for kind, count in done.change_summary.items()}
-
-    def _met(self, operation: Callable[[], T]) -> T:
-        """What an operation gives whose program has met its engine.
-
-        The programs run in this process, one after another, and one was once seen that did not
-        reach the engine that had just called it. A user's program shares no process, and no plugin has a part in it.
-        """
-        self.said.clear()
-        try:
-            return operation()
-        except automation.CommandError:
-            if _ENGINE_LOST not in self.output:
-                raise
-        self.said.clear()
-        return operation()
 
     def fails(self, program: Program) -> str:
         """What a user sees of an `up` that fails."""
