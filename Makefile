@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo down status policy-state policy-docs check lint apps unit test bench bench-gateway env
+.PHONY: demo down status policy-state policy-docs check lint apps unit test bench bench-gateway bench-leaf env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -51,6 +51,10 @@ bench: .venv/ready
 # BENCH='--rounds 3 --attackers 1000 --seconds 60' measures something else.
 bench-gateway: .venv/ready
 	@$(PYTHON) -m local bench-gateway $(BENCH)
+
+# BENCH='--series 20000 --seconds 120' measures something else.
+bench-leaf: .venv/ready
+	@$(PYTHON) -m local bench-leaf $(BENCH)
 
 env: .venv/ready
 

@@ -1,4 +1,4 @@
-"""`python -m local`: the local fleet, what `make demo`, `make down`, `make bench` and `make bench-gateway` run."""
+"""`python -m local`: the local fleet, what `make demo`, `make down`, `make bench` and its siblings run."""
 
 import os
 import shutil
@@ -74,6 +74,20 @@ def bench_gateway(
     report = run(Effort(rounds=rounds, attackers=attackers, flood=timedelta(seconds=seconds)))
     console = Console(width=None if sys.stdout.isatty() else 200)
     for table in report_tables(report):
+        console.print(table)
+
+
+@app.command()
+def bench_leaf(
+    series: Annotated[int, typer.Option(min=1000, help="That the leaf has.")] = 200_000,
+    seconds: Annotated[int, typer.Option(min=30, help="That its rules are watched.")] = 360,
+) -> None:
+    """Measure what a leaf's rules take, and what goes up of all that it has."""
+    from local.bench_leaf import bench as run  # noqa: PLC0415 (as above)
+    from local.bench_leaf import report_tables  # noqa: PLC0415 (as above)
+
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for table in report_tables(run(series, timedelta(seconds=seconds))):
         console.print(table)
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
-from rich import box
 from rich.table import Table
 
 from fleet.names import PAGE_KEY, Tier
 from local import environment, memory, toolchain
 from local.api_server import api_server
 from local.errors import LocalError
+from local.markdown import machine, table
 from local.memory import Peak
 from local.progress import step
 from local.trial import TOOLS, Trial, prepare
@@ -89,31 +89,25 @@ def clusters(count: int) -> dict[str, dict[str, str]]:
 
 def cost_table(costs: Sequence[Cost]) -> Table:
     """Printed as Markdown, which is what docs/scale.md holds; of each kind the MiB and how many processes."""
-    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    load = os.getloadavg()[1]
-    table = Table(
-        title=f"{os.cpu_count()} processors, {gib:.0f} GiB, load of the last five minutes {load:.1f}",
-        title_justify="left",
-        box=box.MARKDOWN,
-    )
-    columns = ["clusters", "policies", "resources", "seconds", "CPU s", "processes", "PSS MiB"]
-    for column in (*columns, *_KINDS, "s/cluster", "MiB/cluster"):
-        table.add_column(column, justify="right")
+    rows: list[list[str]] = []
     for cost in costs:
         kinds = (cost.peak.by_kind.get(kind) for kind in _KINDS)
-        table.add_row(
-            str(cost.clusters),
-            "yes" if cost.policies else "no",
-            str(cost.resources),
-            f"{cost.seconds:.1f}",
-            f"{cost.cpu:.1f}",
-            str(cost.peak.processes),
-            f"{cost.peak.pss / _MIB:.0f}",
-            *(f"{use.pss / _MIB:.0f} in {use.processes}" if use else "-" for use in kinds),
-            f"{cost.seconds / cost.clusters:.2f}",
-            f"{cost.peak.pss / _MIB / cost.clusters:.0f}",
+        rows.append(
+            [
+                str(cost.clusters),
+                "yes" if cost.policies else "no",
+                str(cost.resources),
+                f"{cost.seconds:.1f}",
+                f"{cost.cpu:.1f}",
+                str(cost.peak.processes),
+                f"{cost.peak.pss / _MIB:.0f}",
+                *(f"{use.pss / _MIB:.0f} in {use.processes}" if use else "-" for use in kinds),
+                f"{cost.seconds / cost.clusters:.2f}",
+                f"{cost.peak.pss / _MIB / cost.clusters:.0f}",
+            ]
         )
-    return table
+    columns = ["clusters", "policies", "resources", "seconds", "CPU s", "processes", "PSS MiB"]
+    return table(machine(os.getloadavg()[1]), [*columns, *_KINDS, "s/cluster", "MiB/cluster"], rows)
 
 
 def _cost(trial: Trial, size: int, runs: int, *, policies: bool) -> Cost:

@@ -13,20 +13,16 @@ import ssl
 import statistics
 import threading
 import time
-import urllib.parse
-import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from subprocess import Popen
 from tempfile import TemporaryDirectory
-from typing import TypedDict
 
 import yaml
-from rich import box
 from rich.table import Table
 
 from fleet.compiler import compile_page
@@ -39,7 +35,10 @@ from fleet.scrape import federation_job
 from local import cgroups, environment, pki, remote_write, toolchain
 from local.api_server import free_ports, running
 from local.errors import LocalError
+from local.markdown import machine, table
 from local.progress import step
+from local.prometheus import ADDRESS, TIMEOUT, instant, prometheus, samples, wait_until
+from local.usage import cpu_seconds, peak_memory
 
 CPU, MEMORY = 0.5, 256 * 2**20
 """Processors and bytes that the gateway may use, as in its pod."""
@@ -52,10 +51,7 @@ SENDERS = 4
 INTERVAL = timedelta(seconds=1)
 """Between scrapes while wrong passwords come."""
 
-_ADDRESS = "127.0.0.1"
 _PROMETHEUS_PORT = 9090
-_TIMEOUT = 30.0
-"""Seconds, for whatever is asked or waited for."""
 _WARMED = 2
 """Requests of each round that do not count."""
 _WATCH_SECONDS = 0.2
@@ -178,7 +174,7 @@ class _Side:
 
     def cpu(self) -> dict[str, float]:
         """Seconds of processor time so far."""
-        return {name: _cpu(program.pid) for name, program in self.programs.items()}
+        return {name: cpu_seconds(program.pid) for name, program in self.programs.items()}
 
 
 @dataclass(frozen=True)
@@ -197,37 +193,37 @@ class _Sides:
 
     def connect(self, side: _Side) -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=str(self.folder / "pki" / "ca.crt"))
-        return http.client.HTTPSConnection(_ADDRESS, side.port, timeout=_TIMEOUT, context=context)
+        return http.client.HTTPSConnection(ADDRESS, side.port, timeout=TIMEOUT, context=context)
 
 
 @contextlib.contextmanager
 def _sides(folder: Path, sizes: Sequence[int]) -> Generator[_Sides]:
     """Both Prometheuses and the gateway, with certificates of one kind."""
-    pki.ensure(folder / "pki", "bench", _ADDRESS)
+    pki.ensure(folder / "pki", "bench", ADDRESS)
     served, key = (folder / "pki" / f"apiserver.{kind}" for kind in ("crt", "key"))
     web = folder / "web.yaml"
     web.write_text(yaml.safe_dump({"tls_server_config": {"cert_file": str(served), "key_file": str(key)}}))
-    direct, prometheus, port, facts = free_ports(4)
+    direct, behind, port, facts = free_ports(4)
     federation, write = _edges(sizes)
     passwords = {edge.caller: secrets.token_hex(16) for edge in (federation, write)}
     tls = Tls([KeyPair(served.read_text(), key.read_text())], [])
     config = caddy_config([_caller(edge, passwords[edge.caller]) for edge in (federation, write)], tls)
-    ports = {_PROMETHEUS_PORT: prometheus, GATEWAY_PORT: port, GATEWAY_FACTS_PORT: facts}
+    ports = {_PROMETHEUS_PORT: behind, GATEWAY_PORT: port, GATEWAY_FACTS_PORT: facts}
     with (
-        _prometheus(folder / "direct", direct, "--web.enable-remote-write-receiver", f"--web.config.file={web}") as one,
-        _prometheus(folder / "behind", prometheus, "--web.enable-remote-write-receiver") as other,
+        prometheus(folder / "direct", direct, "--web.enable-remote-write-receiver", f"--web.config.file={web}") as one,
+        prometheus(folder / "behind", behind, "--web.enable-remote-write-receiver") as other,
         _gateway(folder / "gateway", config, ports) as caddy,
     ):
         sides = _Sides(
             folder,
             _Side(direct, {"prometheus": one}, {}),
             _Side(port, {"prometheus": other, "gateway": caddy}, passwords),
-            prometheus,
+            behind,
             federation,
             write,
         )
         for side in sides.both:
-            _wait_until(lambda side=side: _is_up(sides, side), f"port {side.port} answers")
+            wait_until(lambda side=side: _is_up(sides, side), f"port {side.port} answers")
         yield sides
 
 
@@ -259,15 +255,6 @@ def _caller(edge: Edge, password: str) -> Caller:
 
 
 @contextlib.contextmanager
-def _prometheus(folder: Path, port: int, *flags: str, config: object = None) -> Generator[Popen[bytes]]:
-    folder.mkdir()
-    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config or {}))
-    arguments = ("--config.file=prometheus.yaml", f"--web.listen-address={_ADDRESS}:{port}", *flags)
-    with running(folder, "prometheus", *arguments) as process:
-        yield process
-
-
-@contextlib.contextmanager
 def _gateway(folder: Path, config: object, ports: Mapping[int, int]) -> Generator[Popen[bytes]]:
     """Caddy with its pod's limits, on other ports than there."""
     text = json.dumps(config)
@@ -289,20 +276,6 @@ def _is_up(sides: _Sides, side: _Side) -> bool:
         )
         return connection.getresponse().status == http.HTTPStatus.OK
     return False
-
-
-def _wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _TIMEOUT
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise LocalError(f"not within {_TIMEOUT:g} s: {what}")
-        time.sleep(_WATCH_SECONDS)
-
-
-def _cpu(pid: int) -> float:
-    # The command's name, in parentheses, may hold anything.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _authorization(user: str, password: str) -> dict[str, str]:
@@ -411,8 +384,8 @@ def _writing(sides: _Sides, effort: Effort) -> tuple[Writing, Writing, list[floa
                     seconds[side.port].append(took)
                     for program, used in side.cpu().items():
                         cpu[side.port][program] += used - before[program]
-        samples = effort.rounds * effort.writes * SENDERS * SAMPLES
-        direct, behind = (Writing(samples, sum(seconds[side.port]), cpu[side.port]) for side in sides.both)
+        sent = effort.rounds * effort.writes * SENDERS * SAMPLES
+        direct, behind = (Writing(sent, sum(seconds[side.port]), cpu[side.port]) for side in sides.both)
         ratios = [one / other for one, other in zip(*(seconds[side.port] for side in sides.both), strict=True)]
         progress.detail = f"{statistics.median(ratios):.2f} of direct"
     return direct, behind, ratios
@@ -480,40 +453,29 @@ def _flood(sides: _Sides, effort: Effort) -> Flood:
     edge = replace(sides.federation, extra=extra, interval=INTERVAL, timeout=INTERVAL)
     (folder / "password").write_text(sides.behind.passwords[edge.caller])
     job = {
-        **federation_job(edge, f"{_ADDRESS}:{sides.behind.port}"),
+        **federation_job(edge, f"{ADDRESS}:{sides.behind.port}"),
         "basic_auth": {"username": edge.caller, "password_file": str(folder / "password")},
         "tls_config": {"ca_file": str(sides.folder / "pki" / "ca.crt")},
     }
     (port,) = free_ports(1)
     with (
         contextlib.closing(sides.connect(sides.behind)) as connection,
-        _prometheus(sides.folder / "parent", port, config={"scrape_configs": [job]}),
+        prometheus(sides.folder / "parent", port, config={"scrape_configs": [job]}),
     ):
         _fill(sides, sides.behind, connection, size)
-        _wait_until(lambda: _is_scraped(port, edge), "the parent scrapes")
+        wait_until(lambda: _is_scraped(port, edge), "the parent scrapes")
         attack = _Attack(sides, effort.attackers)
         before = _watch(sides, port, edge, effort.flood)
         with attack.going_on():
             started = time.monotonic()
             during = _watch(sides, port, edge, effort.flood)
             refused, seconds = attack.refused, time.monotonic() - started
-    return Flood(effort.attackers, before, during, refused, seconds, _peak(sides.behind.programs["gateway"].pid))
-
-
-class _Series(TypedDict):
-    metric: dict[str, str]
-    values: list[tuple[float, str]]
-
-
-def _asked(port: int, promql: str) -> list[_Series]:
-    query = urllib.parse.urlencode({"query": promql})
-    with urllib.request.urlopen(f"http://{_ADDRESS}:{port}/api/v1/query?{query}", timeout=_TIMEOUT) as answer:
-        return json.load(answer)["data"]["result"]
+    return Flood(effort.attackers, before, during, refused, seconds, peak_memory(sides.behind.programs["gateway"].pid))
 
 
 def _is_scraped(parent: int, edge: FederationEdge) -> bool:
     with contextlib.suppress(OSError):
-        return len(_asked(parent, f"up{{{edge.target}}} == 1")) > 0
+        return len(instant(parent, f"up{{{edge.target}}} == 1")) > 0
     return False
 
 
@@ -523,27 +485,21 @@ def _watch(sides: _Sides, parent: int, edge: FederationEdge, duration: timedelta
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         started = time.perf_counter()
-        _asked(sides.prometheus_port, f"count({edge.extra[0].match})")
+        instant(sides.prometheus_port, f"count({edge.extra[0].match})")
         queries.append(time.perf_counter() - started)
         time.sleep(_WATCH_SECONDS)
-    (up,) = _asked(parent, f"up{{{edge.target}}}[{seconds:.0f}s]")
-    (took,) = _asked(parent, f"scrape_duration_seconds{{{edge.target}}}[{seconds:.0f}s]")
-    failed = sum(value != "1" for _, value in up["values"])
-    scrapes = Times.of([float(value) for _, value in took["values"]])
-    return Watch(duration // INTERVAL, len(took["values"]), failed, scrapes, Times.of(queries))
-
-
-def _peak(pid: int) -> int:
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) * 1024
+    (up,) = samples(parent, f"up{{{edge.target}}}[{seconds:.0f}s]")
+    (took,) = samples(parent, f"scrape_duration_seconds{{{edge.target}}}[{seconds:.0f}s]")
+    failed = sum(value != 1 for value in up)
+    scrapes = Times.of(took)
+    return Watch(duration // INTERVAL, len(took), failed, scrapes, Times.of(queries))
 
 
 def report_tables(report: Report) -> list[Table]:
     """Printed as Markdown, which is what docs/gateway.md holds."""
-    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return [
-        _table(
-            f"{os.cpu_count()} processors, {gib:.0f} GiB, load of the last five minutes {report.load:.1f}",
+        table(
+            machine(report.load),
             ["`/federate`, series", "KiB", "direct, median ms", "p99", "gateway, median ms", "p99", "median, ratio"],
             [
                 [
@@ -556,7 +512,7 @@ def report_tables(report: Report) -> list[Table]:
                 for each in report.federation
             ],
         ),
-        _table(
+        table(
             f"remote write, throughput by the gateway {statistics.median(report.write_ratios):.2f} of direct"
             f" (median of {len(report.write_ratios)} rounds, {min(report.write_ratios):.2f} to"
             f" {max(report.write_ratios):.2f})",
@@ -574,7 +530,7 @@ def report_tables(report: Report) -> list[Table]:
                 for name, side in (("direct", report.direct), ("gateway", report.behind))
             ],
         ),
-        _table(
+        table(
             f"{report.flood.attackers} connections, {report.flood.refused / report.flood.seconds:.0f} wrong passwords"
             f" per second, {report.flood.resident / _MIB:.0f} MiB of the gateway at most",
             ["wrong passwords", "scrapes", "planned", "failed", "median ms", "p99", "query, median ms", "p99"],
@@ -595,12 +551,3 @@ def report_tables(report: Report) -> list[Table]:
 
 def _milliseconds(times: Times) -> tuple[str, str]:
     return f"{times.median * 1000:.1f}", f"{times.p99 * 1000:.1f}"
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=title, title_justify="left", min_width=len(title), box=box.MARKDOWN)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -1,5 +1,6 @@
 """Faults of the live fleet, what they are to set off, and the document that says how long that took."""
 
+import gzip
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -7,11 +8,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from alarms import Alarms, Labels
-from faults import cut_off, other_rules, prometheus_stopped, rule_error, stopped, wrong_password
+from faults import cut_off, other_rules, prometheus_stopped, rule_error, slowed, stopped, wrong_password
+from kubectl import PROMETHEUS, kubectl
 from live import ROOT
 
 from fleet.alerts import alert_groups
 from fleet.compiler import compile_page
+from fleet.gateway import match_query
 from fleet.manifests import prometheus_rule
 from fleet.names import FEDERATION_CREDENTIALS, Tier
 from fleet.page import read_stack
@@ -90,6 +93,14 @@ def _budget_exceeded() -> AbstractContextManager[None]:
     return other_rules("hub", _federation_alerts(small), _federation_alerts(plan()))
 
 
+def _slowed_child() -> AbstractContextManager[None]:
+    """So slow that a scrape takes nearly all of its time."""
+    (edge,) = plan().federations_of("eu")
+    asked = match_query(edge.matches)
+    answer = gzip.compress(kubectl("eu", "get", "--raw", f"{PROMETHEUS}/federate?{asked}").encode())
+    return slowed("eu", "hub", 8 * len(answer) / (0.92 * edge.timeout.total_seconds()))
+
+
 EDGE_CUT_OFF = Drill(
     fault="edge shop-1 is cut off from the hub",
     alert="ClusterSilent",
@@ -151,6 +162,14 @@ TOGETHER = (
 """These do not meet."""
 
 ONE_BY_ONE = (
+    Drill(
+        fault="region eu answers the hub slowly",
+        alert="FederationScrapeDuration",
+        about={"region": "eu"},
+        at="hub",
+        within=120,
+        make=_slowed_child,
+    ),
     Drill(
         fault="the hub has a wrong password for region eu",
         alert="FederationTargetDown",

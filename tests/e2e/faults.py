@@ -59,6 +59,22 @@ def cut_off(cluster: str, other: str) -> Iterator[None]:
 
 
 @contextmanager
+def slowed(cluster: str, other: str, rate: float) -> Iterator[None]:
+    """What `cluster` sends to `other` trickles at so many bits per second; to everybody else it goes as before."""
+    line = ("dev", "eth0")
+    on_node(cluster, "tc", "qdisc", "add", *line, "root", "handle", "1:", "htb", "default", "1")
+    try:
+        for number, bits in ((1, 10**10), (2, round(rate))):
+            allowed = ("htb", "rate", f"{bits}bit", "burst", "1600")
+            on_node(cluster, "tc", "class", "add", *line, "parent", "1:", "classid", f"1:{number}", *allowed)
+        matched = ("u32", "match", "ip", "dst", f"{ADDRESSES[other]}/32", "flowid", "1:2")
+        on_node(cluster, "tc", "filter", "add", *line, "parent", "1:", "protocol", "ip", *matched)
+        yield
+    finally:
+        on_node(cluster, "tc", "qdisc", "delete", *line, "root")
+
+
+@contextmanager
 def wrong_password(cluster: str, secret: str, key: str) -> Iterator[None]:
     where = ("--namespace=monitoring", "patch", "secret", secret, "--type=merge")
     good = json.loads(kubectl(cluster, "--namespace=monitoring", "get", "secret", secret, "-o=json"))["data"][key]

@@ -1,0 +1,64 @@
+"""A real Prometheus on this machine alone, and what it is asked."""
+
+import contextlib
+import json
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from subprocess import Popen
+from typing import Required, TypedDict
+
+import yaml
+
+from local.api_server import running
+from local.errors import LocalError
+
+ADDRESS = "127.0.0.1"
+TIMEOUT = 30.0
+"""Seconds, for whatever is asked."""
+
+
+Labels = Mapping[str, str]
+
+
+class _Series(TypedDict, total=False):
+    metric: Required[dict[str, str]]
+    value: tuple[float, str]
+    values: list[tuple[float, str]]
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, port: int, *flags: str, config: object = None) -> Generator[Popen[bytes]]:
+    """In a `folder` that it makes."""
+    folder.mkdir()
+    (folder / "prometheus.yaml").write_text(yaml.safe_dump(config or {}))
+    arguments = ("--config.file=prometheus.yaml", f"--web.listen-address={ADDRESS}:{port}", *flags)
+    with running(folder, "prometheus", *arguments) as process:
+        yield process
+
+
+def instant(port: int, promql: str) -> list[tuple[Labels, float]]:
+    """Each series with its value."""
+    return [(each["metric"], float(each["value"][1])) for each in _asked(port, promql) if "value" in each]
+
+
+def samples(port: int, selector: str) -> list[list[float]]:
+    """Of each series its values, oldest first."""
+    return [[float(value) for _, value in each["values"]] for each in _asked(port, selector) if "values" in each]
+
+
+def _asked(port: int, promql: str) -> list[_Series]:
+    query = urllib.parse.urlencode({"query": promql})
+    with urllib.request.urlopen(f"http://{ADDRESS}:{port}/api/v1/query?{query}", timeout=TIMEOUT) as answer:
+        return json.load(answer)["data"]["result"]
+
+
+def wait_until(is_so: Callable[[], bool], what: str, within: float = TIMEOUT) -> None:
+    """Raises LocalError after so many seconds."""
+    deadline = time.monotonic() + within
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise LocalError(f"not within {within:g} s: {what}")
+        time.sleep(0.2)
