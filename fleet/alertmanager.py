@@ -1,7 +1,7 @@
-"""The Alertmanager beside the global Prometheus, as chart values: who hears of what, and what is muted by what."""
+"""The Alertmanager beside a Prometheus, as chart values: who hears of what, and what is muted by what."""
 
 from fleet import headers, pods
-from fleet.page import Alerting, Storage, UrlSecret
+from fleet.page import Alerting, Alertmanager, Storage, UrlSecret
 from fleet.storage import KEPT, volume_claim
 
 Config = dict[str, object]
@@ -11,9 +11,9 @@ _WEBHOOK = "webhook"
 _DEAD_MANS_SWITCH = "dead-mans-switch"
 
 
-def alertmanager(alerting: Alerting) -> Config:
+def alertmanager(page: Alertmanager) -> Config:
     """The chart's `alertmanager`."""
-    hooks = (alerting.webhook, alerting.dead_mans_switch, *(route.webhook for route in alerting.routes))
+    hooks = (page.webhook, _pulse(page), *(route.webhook for route in page.routes))
     used = [each.secret for each in hooks if each is not None]
     spec: Config = {
         # It asks nothing of its API server.
@@ -24,10 +24,10 @@ def alertmanager(alerting: Alerting) -> Config:
         # fleet do not have: with this, those beside Alertmanager itself hear of all.
         "alertmanagerConfigMatcherStrategy": {"type": "OnNamespaceExceptForAlertmanagerNamespace"},
         **({"secrets": [*dict.fromkeys(used)]} if used else {}),
-        **_kept(alerting.storage),
+        **_kept(page.storage),
     }
     account = {"automountServiceAccountToken": False}
-    return {"enabled": True, "config": _config(alerting), "alertmanagerSpec": spec, "serviceAccount": account}
+    return {"enabled": True, "config": _config(page), "alertmanagerSpec": spec, "serviceAccount": account}
 
 
 def _kept(storage: Storage | None) -> Config:
@@ -36,27 +36,32 @@ def _kept(storage: Storage | None) -> Config:
     return {"storage": volume_claim(storage), "persistentVolumeClaimRetentionPolicy": KEPT}
 
 
-def _config(alerting: Alerting) -> Config:
+def _pulse(page: Alertmanager) -> UrlSecret | None:
+    """The fleet's own: with another cluster's, somebody would be called although the top is well."""
+    return page.dead_mans_switch if isinstance(page, Alerting) else None
+
+
+def _config(page: Alertmanager) -> Config:
     return {
         "route": {
-            "receiver": _NOBODY if alerting.webhook is None else _WEBHOOK,
+            "receiver": _NOBODY if page.webhook is None else _WEBHOOK,
             "group_by": ["cluster", "region", "alertname"],
             "routes": [
-                _watchdog(alerting),
+                _watchdog(page),
                 {"matchers": ['severity="none"'], "receiver": _NOBODY},
                 *(
                     {"matchers": [*route.matchers], "receiver": _NOBODY if route.webhook is None else _route(number)}
-                    for number, route in enumerate(alerting.routes)
+                    for number, route in enumerate(page.routes)
                 ),
             ],
         },
         "receivers": [
             {"name": _NOBODY},
-            *_webhook(_WEBHOOK, alerting.webhook, send_resolved=True),
-            *_webhook(_DEAD_MANS_SWITCH, alerting.dead_mans_switch, send_resolved=False),
+            *_webhook(_WEBHOOK, page.webhook, send_resolved=True),
+            *_webhook(_DEAD_MANS_SWITCH, _pulse(page), send_resolved=False),
             *(
                 receiver
-                for number, route in enumerate(alerting.routes)
+                for number, route in enumerate(page.routes)
                 for receiver in _webhook(_route(number), route.webhook, send_resolved=True)
             ),
         ],
@@ -75,10 +80,10 @@ def _config(alerting: Alerting) -> Config:
     }
 
 
-def _watchdog(alerting: Alerting) -> Config:
+def _watchdog(page: Alertmanager) -> Config:
     # The global cluster's own: that of another one says nothing about it, and that of nobody below looks like it.
     route: Config = {"matchers": ['alertname="Watchdog"', 'cluster=""', 'region=""']}
-    if alerting.dead_mans_switch is None:
+    if _pulse(page) is None:
         return {**route, "receiver": _NOBODY}
     often = {"group_wait": "0s", "group_interval": "1m", "repeat_interval": "1m"}
     return {**route, "receiver": _DEAD_MANS_SWITCH, **often}

@@ -35,7 +35,17 @@ class Alert(BaseModel):
     at: tuple[Tier, ...] = (Tier.GLOBAL,)
     """Whose Prometheus evaluates it. An edge's cannot: the global one does, over what the edge sends."""
     each: Literal[
-        "fleet", "federation", "cluster", "maintenance", "self", "monitor", "gateway", "sender", "receiver", "write"
+        "fleet",
+        "federation",
+        "cluster",
+        "maintenance",
+        "self",
+        "monitor",
+        "gateway",
+        "notifier",
+        "sender",
+        "receiver",
+        "write",
     ]
     expr: str
     """PromQL; `$name` stands for what `_subjects` knows of that kind."""
@@ -145,7 +155,7 @@ def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subje
     match alert.each:
         case _ if not speakers:
             return
-        case "self" | "monitor" | "gateway" | "sender" | "receiver":
+        case "self" | "monitor" | "gateway" | "notifier" | "sender" | "receiver":
             yield from _of_themselves(plan, cluster, speakers, alert.each)
         case "federation":
             yield from _federated(plan, cluster)
@@ -169,6 +179,7 @@ def _of_themselves(plan: Plan, cluster: ClusterPlan, speakers: Sequence[ClusterP
         "self": True,
         "monitor": True,
         "gateway": cluster.gateway is not None,
+        "notifier": cluster.alertmanager is not None,
         "sender": any(plan.written_by(each.name) or each.destinations for each in speakers),
         "receiver": cluster.receives_writes,
     }
@@ -200,7 +211,7 @@ def _monitors(cluster: ClusterPlan) -> Iterator[str]:
     yield PROMETHEUS
     if is_on(values, "prometheusOperator"):
         yield OPERATOR
-    if cluster.alerting is not None:
+    if cluster.alertmanager is not None:
         yield ALERTMANAGER
 
 

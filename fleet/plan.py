@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from fleet.names import DISCOVERY_JOB, Tier
 from fleet.page import (
     Alerting,
+    Alertmanager,
     Auth,
     Authority,
     Chart,
@@ -352,7 +353,9 @@ class ClusterPlan:
     """Receivers outside of the fleet that it writes to."""
     maintenance: Maintenance | None
     alerting: Alerting | None
-    """Of the cluster that has the Alertmanager."""
+    """Of the global cluster, for the whole fleet."""
+    alertmanager: Alertmanager | None
+    """What runs beside its Prometheus; the global cluster's is its `alerting`."""
     hears_alerts: bool
     """Whether its Alertmanager hears of other clusters' alerts."""
     sends_alerts: bool

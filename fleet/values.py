@@ -110,7 +110,7 @@ def _common(cluster: ClusterPlan) -> Values:
                 "image": {"busybox": {"repository": "library/busybox", "tag": versions.BUSYBOX}},
             }
         },
-        "alertmanager": {"enabled": False} if cluster.alerting is None else alertmanager(cluster.alerting),
+        "alertmanager": {"enabled": False} if cluster.alertmanager is None else alertmanager(cluster.alertmanager),
         "grafana": grafana(cluster.namespace, labels) if cluster.grafana else {"enabled": False},
         "defaultRules": {"create": False},
         # Managed control planes hide these; where they can be reached, a page turns them on.

@@ -1,10 +1,10 @@
 """Alerts that would call people for nothing, and silence that would call nobody."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fleet.duration import format_duration
-from fleet.errors import Problem, at
-from fleet.page import Page
+from fleet.errors import Problem, at, dotted
+from fleet.page import Alertmanager, Page
 
 _PRODUCTION = {"production", "prod"}
 """What clusters on whose alerts somebody relies call their environment."""
@@ -24,9 +24,17 @@ def alerting_problems(page: Page) -> Iterator[Problem]:
         message = f"is not longer than intervals.federation.global of {format_duration(interval)}"
         right = format_duration(3 * interval)
         yield at(["alerting", "after"], f"{message}: one scrape that fails would be an alert", right)
+    yield from _repeated(["alerting"], page.alerting)
+    for name, cluster in page.clusters.items():
+        if cluster.alertmanager is not None:
+            yield from _repeated(["clusters", name, "alertmanager"], cluster.alertmanager)
+
+
+def _repeated(path: Sequence[str], found: Alertmanager) -> Iterator[Problem]:
     seen: dict[frozenset[str], int] = {}
-    for number, route in enumerate(page.alerting.routes):
+    for number, route in enumerate(found.routes):
         first = seen.setdefault(frozenset(route.matchers), number)
         if first != number:
-            message = f"has no effect: alerting.routes.{first} has the same matchers, and the first one decides"
-            yield at(["alerting", "routes", number], message)
+            earlier = dotted([*path, "routes", first])
+            message = f"has no effect: {earlier} has the same matchers, and the first one decides"
+            yield at([*path, "routes", number], message)

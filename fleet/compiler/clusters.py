@@ -89,6 +89,7 @@ def cluster_plan(
         destinations={key: each for key, each in page.destinations.items() if name in each.senders},
         maintenance=cluster.maintenance,
         alerting=page.alerting if cluster.tier is Tier.GLOBAL else None,
+        alertmanager=page.alerting if cluster.tier is Tier.GLOBAL else cluster.alertmanager,
         hears_alerts=is_receiver and bool(topology.alerting),
         sends_alerts=name in topology.alerting,
         grafana=page.grafana and cluster.tier is Tier.GLOBAL,

@@ -25,7 +25,7 @@ _MUTED = "alerts tell strangers what runs where, and whoever can post them can m
 _UNWATCHED = "alerts about the monitoring itself read what it says of itself"
 _PUBLISHED = "it publishes 9090, which asks for no password; the gateway is the way in"
 _DECIDED = {
-    "alertmanager.enabled": "it runs beside the global Prometheus, where all alerts are",
+    "alertmanager.enabled": "it runs beside the global Prometheus, and where a cluster of the page has `alertmanager`",
     "alertmanager.config": "the page's alerting decides it",
     "alertmanager.stringConfig": "the page's alerting decides it",
     "alertmanager.tplConfig": "the page's alerting decides it",

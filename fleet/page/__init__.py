@@ -2,6 +2,7 @@
 
 from fleet.page.model import (
     Alerting,
+    Alertmanager,
     Auth,
     Authority,
     Chart,
@@ -31,6 +32,7 @@ from fleet.page.stacks import FleetPage, read_fleet, whole_fleet
 
 __all__ = [
     "Alerting",
+    "Alertmanager",
     "AtTheTop",
     "Auth",
     "Authority",

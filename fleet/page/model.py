@@ -368,7 +368,7 @@ class UrlSecret(_Strict):
     """A URL that is a secret: whoever knows it may write there."""
 
     secret: SecretName = Field(examples=["alert-webhook"])
-    """A Secret that exists in the global cluster's monitoring namespace."""
+    """A Secret that exists in the monitoring namespace of the Alertmanager's own cluster."""
     key: SecretKey = "url"
 
 
@@ -381,11 +381,9 @@ class Route(_Strict):
     """Where it is posted to; nowhere where absent."""
 
 
-class Alerting(_Strict):
-    """The Alertmanager beside the global Prometheus."""
+class Alertmanager(_Strict):
+    """Who hears of what."""
 
-    after: Duration = timedelta(minutes=5)
-    """How long something has to be wrong before it is an alert."""
     webhook: UrlSecret | None = Field(default=None, examples=[{"secret": "alert-webhook"}])
     """Where alerts are posted to; nowhere where absent."""
     routes: tuple[Route, ...] = Field(
@@ -394,6 +392,13 @@ class Alerting(_Strict):
     """The first that an alert fits decides, before `webhook` does."""
     storage: Storage | None = Field(default=None, examples=[{"size": "1Gi"}])
     """A volume for silences, and for what was told to whom; without one, a restarted pod forgets both."""
+
+
+class Alerting(Alertmanager):
+    """The Alertmanager beside the global Prometheus, and what holds for every cluster's alerts."""
+
+    after: Duration = timedelta(minutes=5)
+    """How long something has to be wrong before it is an alert."""
     dead_mans_switch: UrlSecret | None = Field(default=None, examples=[{"secret": "dead-mans-switch"}])
     """Where the Watchdog is posted to every minute; whoever listens there raises the alarm when that ends."""
     runbooks: Url | None = Field(default=None, examples=["https://git.example.com/monitoring/tree/main/docs/runbooks"])
@@ -485,6 +490,8 @@ class Cluster(Settings):
     maintenance: Maintenance | None = Field(
         default=None, examples=[{"until": "2026-12-01T06:00:00Z", "reason": "nodes are replaced"}]
     )
+    alertmanager: Alertmanager | None = Field(default=None, examples=[{"webhook": {"secret": "alert-webhook"}}])
+    """One of its own, that hears of what this cluster's Prometheus notices; the global one hears of it as well."""
     network_policies: Switchable = Field(default=None, examples=[True])
     """As the fleet's; `false` switches them off."""
     tls: Tls | None = Field(default=None, examples=[{"mode": "existing", "secret": "gateway-certificate"}])
@@ -519,6 +526,7 @@ _BELONGS = (
     ("several_parents", _FEDERATED, "nobody federates the others"),
     ("discover", (Tier.REGIONAL, Tier.GLOBAL), "the others federate nobody"),
     ("up", (Tier.LEAF,), "the others have one way up"),
+    ("alertmanager", _FEDERATED, "the global one's is `alerting`, and an edge evaluates no alerts"),
     ("expect", (Tier.LEAF,), "what the others send up follows from their leaves"),
     ("environment", (Tier.LEAF, Tier.EDGE), "the others speak for several clusters"),
     ("datacenter", (Tier.LEAF, Tier.EDGE), "the others speak for several clusters"),

@@ -112,9 +112,20 @@ def test_one_secret_for_both_is_mounted_once() -> None:
     assert chart["alertmanagerSpec"]["secrets"] == ["urls"]
 
 
-def test_alertmanager_runs_at_the_global_tier_alone() -> None:
+def test_alertmanager_runs_at_the_global_tier_alone_where_the_page_says_no_more() -> None:
     assert values({})["enabled"] is True
     assert values({}, "eu-1") == {"enabled": False}
+
+
+def test_a_clusters_own_calls_whom_it_names_and_ends_no_dead_mans_switch() -> None:
+    own = {"webhook": {"secret": "people-of-eu-1"}, "routes": ROUTES, "storage": {"size": "1Gi"}}
+    clusters = {**CLUSTERS, "eu-1": {**CLUSTERS["eu-1"], "alertmanager": own}}
+    plan = compile_page(read_page({"alerting": HEARD, "clusters": clusters}, {}))
+    chart: Any = rendered_values(plan, plan.clusters["eu-1"])["alertmanager"]
+    assert chart["enabled"] is True
+    assert chart["alertmanagerSpec"]["secrets"] == ["people-of-eu-1", "team-shop"]
+    assert "storage" in chart["alertmanagerSpec"]
+    assert {each["name"] for each in chart["config"]["receivers"]} == {"null", "webhook", "route-0"}
 
 
 @pytest.fixture

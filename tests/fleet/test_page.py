@@ -77,7 +77,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         (
             "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
             "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, wave, up, "
-            "parent, severalParents, discover, gateway, expect, maintenance, networkPolicies, tls, "
+            "parent, severalParents, discover, gateway, expect, maintenance, alertmanager, networkPolicies, tls, "
             "podSecurity, values\n\n"
             "    clusters:\n      hub: {tier: global}\n"
         ),

@@ -692,6 +692,19 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "alerting.routes.1",
         "has no effect: alerting.routes.0 has the same matchers, and the first one decides",
     ),
+    "a cluster's own route that another one is before": (
+        {"clusters": {"eu-1": {"alertmanager": {"routes": [{"matchers": ['a="b"']}, {"matchers": ['a="b"']}]}}}},
+        "clusters.eu-1.alertmanager.routes.1",
+        "has no effect: clusters.eu-1.alertmanager.routes.0 has the same matchers, and the first one decides",
+    ),
+    "an Alertmanager of its own for the global cluster": (
+        {"clusters": {"hub": {"alertmanager": {"webhook": {"secret": "x"}}}}},
+        "clusters.hub.alertmanager",
+        (
+            "has no meaning for tier global, only for leaf or regional: the global one's is `alerting`,"
+            " and an edge evaluates no alerts"
+        ),
+    ),
     "an Alertmanager of one's own in place of the fleet's": (
         {"values": {"prometheus": {"prometheusSpec": {"additionalAlertManagerConfigs": []}}}},
         "values.prometheus.prometheusSpec.additionalAlertManagerConfigs",
