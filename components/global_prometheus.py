@@ -3,6 +3,7 @@ from typing import TypedDict
 
 import pulumi
 
+from components.alertmanager import alert_urls
 from components.federation import as_children, federation_credentials
 from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
 from components.grafana import grafana_objects
@@ -44,6 +45,7 @@ class GlobalPrometheus(pulumi.ComponentResource):
         secrets = [federation_credentials(cluster, children, self)] if calls else []
         if gateway is not None:
             secrets.append(gateway.secret)
+        secrets += alert_urls(cluster, self)
         if cluster.grafana:
             secrets += grafana_objects(cluster, self)
         values = chart_values(cluster, children=as_children(children))

@@ -3,6 +3,7 @@ from typing import TypedDict
 
 import pulumi
 
+from components.alertmanager import alert_urls
 from components.gateway import AlertReceiver, FederationTarget, Gateway, RemoteWriteReceiver
 from components.notifier import alert_credentials
 from components.objects import alerting_rules, recording_rules
@@ -43,6 +44,7 @@ class LeafCluster(pulumi.ComponentResource):
         if gateway is not None:
             secrets.append(gateway.secret)
         secrets += alert_credentials(cluster, args["alert_receivers"], self)
+        secrets += alert_urls(cluster, self)
         values = chart_values(cluster, receivers=as_receivers(receivers))
         release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.federation_targets = gateway.federation_targets if gateway is not None else ()

@@ -3,6 +3,7 @@ from typing import TypedDict
 
 import pulumi
 
+from components.alertmanager import alert_urls
 from components.federation import as_children, federation_credentials
 from components.gateway import AlertReceiver, FederationTarget, Gateway
 from components.notifier import alert_credentials
@@ -41,6 +42,7 @@ class RegionalAggregator(pulumi.ComponentResource):
         cluster, gateway, children = args["cluster"], args["gateway"], args["children"]
         secrets = [gateway.secret, federation_credentials(cluster, children, self)]
         secrets += alert_credentials(cluster, args["alert_receivers"], self)
+        secrets += alert_urls(cluster, self)
         values = chart_values(cluster, children=as_children(children))
         release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.federation_targets = gateway.federation_targets

@@ -1,6 +1,11 @@
 """The Alertmanager beside a Prometheus, as chart values: who hears of what, and what is muted by what."""
 
+import re
+from collections.abc import Mapping
+
 from fleet import headers, pods
+from fleet.errors import FleetError, Problem
+from fleet.names import ALERT_URLS, PROJECT
 from fleet.page import Alerting, Alertmanager, Storage, UrlSecret
 from fleet.storage import KEPT, volume_claim
 
@@ -13,8 +18,7 @@ _DEAD_MANS_SWITCH = "dead-mans-switch"
 
 def alertmanager(page: Alertmanager) -> Config:
     """The chart's `alertmanager`."""
-    hooks = (page.webhook, _pulse(page), *(route.webhook for route in page.routes))
-    used = [each.secret for each in hooks if each is not None]
+    used = [url.secret or ALERT_URLS for url in _urls(page).values()]
     spec: Config = {
         # It asks nothing of its API server.
         "automountServiceAccountToken": False,
@@ -30,24 +34,45 @@ def alertmanager(page: Alertmanager) -> Config:
     return {"enabled": True, "config": _config(page), "alertmanagerSpec": spec, "serviceAccount": account}
 
 
+def urls_in_config(page: Alertmanager | None) -> Mapping[str, str]:
+    """Of each receiver whose URL stands in the stack's config, the key there."""
+    urls = _urls(page or Alertmanager())
+    return {receiver: url.config for receiver, url in urls.items() if url.config is not None}
+
+
+def url_of(key: str, text: str) -> str:
+    """`text`, which stands under `key` of the config. Raises FleetError, without repeating it, where it is no URL."""
+    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
+        name = f"{PROJECT}:{key}"
+        message = "does not hold a URL such as https://alerts.example.com/hook"
+        raise FleetError([Problem(name, message, f"pulumi config set --secret {name}")])
+    return text
+
+
+def _urls(page: Alertmanager) -> Mapping[str, UrlSecret]:
+    """By receiver."""
+    # The fleet's own alone has a dead man's switch: with another cluster's, somebody would be called although the top
+    # is well.
+    pulse = page.dead_mans_switch if isinstance(page, Alerting) else None
+    routes = {_route(number): route.webhook for number, route in enumerate(page.routes)}
+    known = {_WEBHOOK: page.webhook, _DEAD_MANS_SWITCH: pulse, **routes}
+    return {receiver: url for receiver, url in known.items() if url is not None}
+
+
 def _kept(storage: Storage | None) -> Config:
     if storage is None:
         return {}
     return {"storage": volume_claim(storage), "persistentVolumeClaimRetentionPolicy": KEPT}
 
 
-def _pulse(page: Alertmanager) -> UrlSecret | None:
-    """The fleet's own: with another cluster's, somebody would be called although the top is well."""
-    return page.dead_mans_switch if isinstance(page, Alerting) else None
-
-
 def _config(page: Alertmanager) -> Config:
+    urls = _urls(page)
     return {
         "route": {
-            "receiver": _NOBODY if page.webhook is None else _WEBHOOK,
+            "receiver": _WEBHOOK if _WEBHOOK in urls else _NOBODY,
             "group_by": ["cluster", "region", "alertname"],
             "routes": [
-                _watchdog(page),
+                _watchdog(is_posted=_DEAD_MANS_SWITCH in urls),
                 {"matchers": ['severity="none"'], "receiver": _NOBODY},
                 *(
                     {"matchers": [*route.matchers], "receiver": _NOBODY if route.webhook is None else _route(number)}
@@ -55,16 +80,7 @@ def _config(page: Alertmanager) -> Config:
                 ),
             ],
         },
-        "receivers": [
-            {"name": _NOBODY},
-            *_webhook(_WEBHOOK, page.webhook, send_resolved=True),
-            *_webhook(_DEAD_MANS_SWITCH, _pulse(page), send_resolved=False),
-            *(
-                receiver
-                for number, route in enumerate(page.routes)
-                for receiver in _webhook(_route(number), route.webhook, send_resolved=True)
-            ),
-        ],
+        "receivers": [{"name": _NOBODY}, *(_receiver(name, url) for name, url in urls.items())],
         "inhibit_rules": [
             _muted_by_maintenance('cluster!=""', "cluster"),
             # A regional cluster's own: it has no label `cluster`.
@@ -80,20 +96,19 @@ def _config(page: Alertmanager) -> Config:
     }
 
 
-def _watchdog(page: Alertmanager) -> Config:
+def _watchdog(*, is_posted: bool) -> Config:
     # The global cluster's own: that of another one says nothing about it, and that of nobody below looks like it.
     route: Config = {"matchers": ['alertname="Watchdog"', 'cluster=""', 'region=""']}
-    if _pulse(page) is None:
+    if not is_posted:
         return {**route, "receiver": _NOBODY}
     often = {"group_wait": "0s", "group_interval": "1m", "repeat_interval": "1m"}
     return {**route, "receiver": _DEAD_MANS_SWITCH, **often}
 
 
-def _webhook(name: str, url: UrlSecret | None, *, send_resolved: bool) -> list[Config]:
-    if url is None:
-        return []
-    path = f"/etc/alertmanager/secrets/{url.secret}/{url.key}"
-    return [{"name": name, "webhook_configs": [{"url_file": path, "send_resolved": send_resolved}]}]
+def _receiver(name: str, url: UrlSecret) -> Config:
+    key = name if url.secret is None else url.key
+    path = f"/etc/alertmanager/secrets/{url.secret or ALERT_URLS}/{key}"
+    return {"name": name, "webhook_configs": [{"url_file": path, "send_resolved": name != _DEAD_MANS_SWITCH}]}
 
 
 def _route(number: int) -> str:

@@ -9,6 +9,7 @@ from fleet.alerts import AlertGroup
 from fleet.grafana import ADMIN_PASSWORD_KEY, ADMIN_USER_KEY, ROLE_RULES
 from fleet.names import (
     ALERT_CREDENTIALS,
+    ALERT_URLS,
     ALERTMANAGER,
     ALERTMANAGER_PORT,
     CA_KEY,
@@ -77,6 +78,11 @@ def remote_write_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -
 def alert_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
     """What it shows the Alertmanager that hears of its alerts, and the configuration by which it finds that one."""
     return _secret(cluster, ALERT_CREDENTIALS, data)
+
+
+def alert_urls(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
+    """Where its Alertmanager posts alerts, by receiver."""
+    return _secret(cluster, ALERT_URLS, data)
 
 
 def gateway_service(cluster: ClusterPlan) -> Manifest:

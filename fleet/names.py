@@ -42,6 +42,7 @@ GRAFANA_ROLE = "grafana-sidecars"
 FEDERATION_CREDENTIALS = "federation-credentials"
 REMOTE_WRITE_CREDENTIALS = "remote-write-credentials"
 ALERT_CREDENTIALS = "alert-credentials"
+ALERT_URLS = "alert-urls"
 # Among the keys of the alert credentials, which begin with the name of a cluster: none of those has a dot.
 ALERTMANAGERS_KEY = "alertmanagers.yaml"
 

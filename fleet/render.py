@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from fleet import manifests
+from fleet.alertmanager import urls_in_config
 from fleet.alerts import alert_groups
 from fleet.dashboards import dashboards
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
@@ -92,14 +93,20 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     for edge in plan.alerts_of(cluster.name):
         config = {ALERTMANAGERS_KEY: alertmanagers(edge, _address(plan.cluster(edge.receiver)))}
         yield manifests.alert_credentials(cluster, {**_held_data([edge]), **config})
+    if urls := urls_in_config(cluster.alertmanager):
+        yield manifests.alert_urls(cluster, dict.fromkeys(urls, _SECRET))
     for group in (*rule_groups(cluster), *alert_groups(plan, cluster)):
         yield manifests.prometheus_rule(cluster, group)
     if cluster.tier is Tier.GLOBAL:
-        if cluster.grafana:
-            yield manifests.grafana_admin(cluster, _SECRET)
-            yield manifests.grafana_role(cluster)
-        for uid, model in dashboards(plan).items():
-            yield manifests.dashboard(cluster, uid, model)
+        yield from _shown(plan, cluster)
+
+
+def _shown(plan: Plan, top: ClusterPlan) -> Iterator[Manifest]:
+    if top.grafana:
+        yield manifests.grafana_admin(top, _SECRET)
+        yield manifests.grafana_role(top)
+    for uid, model in dashboards(plan).items():
+        yield manifests.dashboard(top, uid, model)
 
 
 def _gateway_manifests(cluster: ClusterPlan, gateway: GatewayPlan) -> Iterator[Manifest]:

@@ -17,7 +17,7 @@ def alerting_problems(page: Page) -> Iterator[Problem]:
         message = (
             f"is missing, and {name} has environment {page.clusters[name].environment}: were the global cluster gone"
         )
-        right = {"secret": "dead-mans-switch"}
+        right = {"config": "dead-mans-switch"}
         yield at(["alerting", "deadMansSwitch"], f"{message}, nobody would hear of it", right)
     interval = page.intervals.federation.global_
     if page.alerting.after <= interval:

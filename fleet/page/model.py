@@ -365,11 +365,23 @@ class Destination(_Strict):
 
 
 class UrlSecret(_Strict):
-    """A URL that is a secret: whoever knows it may write there."""
+    """A URL that is a secret: whoever knows it may write there. It stands in the stack's config, or in a Secret."""
 
-    secret: SecretName = Field(examples=["alert-webhook"])
-    """A Secret that exists in the monitoring namespace of the Alertmanager's own cluster."""
+    config: str | None = Field(default=None, min_length=1, examples=["alert-webhook"])
+    """Name of another config key, a Pulumi secret, that holds it."""
+    secret: SecretName | None = Field(default=None, examples=["team-shop"])
+    """A Secret in the monitoring namespace of the Alertmanager's own cluster, which waits until it is there."""
     key: SecretKey = "url"
+    """Of that Secret."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.config is None and self.secret is None:
+            raise wrong("config", "is missing, or secret instead of it", "alert-webhook")
+        for name in ("secret", "key"):
+            if self.config is not None and name in self.model_fields_set:
+                raise wrong(name, "has no meaning beside config: a URL comes from one place")
+        return self
 
 
 class Route(_Strict):
@@ -384,7 +396,7 @@ class Route(_Strict):
 class Alertmanager(_Strict):
     """Who hears of what."""
 
-    webhook: UrlSecret | None = Field(default=None, examples=[{"secret": "alert-webhook"}])
+    webhook: UrlSecret | None = Field(default=None, examples=[{"config": "alert-webhook"}])
     """Where alerts are posted to; nowhere where absent."""
     routes: tuple[Route, ...] = Field(
         default=(), examples=[[{"matchers": ['team="shop"'], "webhook": {"secret": "team-shop"}}]]
@@ -399,7 +411,7 @@ class Alerting(Alertmanager):
 
     after: Duration = timedelta(minutes=5)
     """How long something has to be wrong before it is an alert."""
-    dead_mans_switch: UrlSecret | None = Field(default=None, examples=[{"secret": "dead-mans-switch"}])
+    dead_mans_switch: UrlSecret | None = Field(default=None, examples=[{"config": "dead-mans-switch"}])
     """Where the Watchdog is posted to every minute; whoever listens there raises the alarm when that ends."""
     runbooks: Url | None = Field(default=None, examples=["https://git.example.com/monitoring/tree/main/docs/runbooks"])
     """Where your people read docs/runbooks/; alerts name the path in the repository where absent."""

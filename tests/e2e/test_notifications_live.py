@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from kubectl import eventually
-from two_clusters import TwoClusters, two_clusters
+from two_clusters import STACK, TwoClusters, two_clusters
 
 from local.cluster import stop
 from local.network import HOST_ADDRESS
@@ -75,15 +75,16 @@ def fleet(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The hub's Watchdog goes to /pulse, what the leaf notices to /people."""
     folder = tmp_path_factory.mktemp("heard")
     with two_clusters(folder) as fleet, outside.listening() as url:
-        for cluster, path in (("hub", "pulse"), ("eu-1", "people")):
-            (address := folder / path).write_text(f"{url}/{path}")
-            fleet.kubectl(cluster, "create", "namespace", "monitoring")
-            secret = ("generic", path, "--namespace=monitoring", f"--from-file=url={address}")
-            fleet.kubectl(cluster, "create", "secret", *secret)
+        setting = ("config", "set", "--secret", "--stack", STACK, "pulse")
+        assert fleet.pulumi(*setting, stdin=f"{url}/pulse").returncode == 0
         own = {"alertmanager": {"webhook": {"secret": "people"}}}
-        fleet.write(fleet.page({}, own, alerting={"deadMansSwitch": {"secret": "pulse"}}))
+        fleet.write(fleet.page({}, own, alerting={"deadMansSwitch": {"config": "pulse"}}))
         done = fleet.up()
         assert done.returncode == 0, done.stdout + done.stderr
+        # It waits for its Secret, whose namespace is only there now.
+        (address := folder / "people").write_text(f"{url}/people")
+        secret = ("generic", "people", "--namespace=monitoring", f"--from-file=url={address}")
+        fleet.kubectl("eu-1", "create", "secret", *secret)
         yield fleet
 
 

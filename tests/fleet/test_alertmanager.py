@@ -12,10 +12,12 @@ import httpx
 import pytest
 import yaml
 
+from fleet.alertmanager import url_of, urls_in_config
 from fleet.compiler import compile_page
+from fleet.errors import FleetError
 from fleet.page import read_page
 from fleet.plan import Plan
-from fleet.render import rendered_values
+from fleet.render import render, rendered_values
 
 CLUSTERS = {"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}
 ROUTES = [
@@ -92,6 +94,37 @@ def test_a_url_is_read_from_a_secret_and_stands_nowhere_else() -> None:
         {"url_file": "/etc/alertmanager/secrets/alert-webhook/url", "send_resolved": True},
         {"url_file": "/etc/alertmanager/secrets/pulse/address", "send_resolved": False},
     ]
+
+
+def test_a_url_in_the_config_is_read_from_the_programs_own_secret() -> None:
+    in_config = {
+        "webhook": {"config": "people"},
+        "deadMansSwitch": {"config": "pulse"},
+        "routes": [{"matchers": ['team="shop"'], "webhook": {"config": "shop"}}],
+    }
+    chart = values(in_config)
+    assert chart["alertmanagerSpec"]["secrets"] == ["alert-urls"]
+    files = [hook["url_file"] for each in chart["config"]["receivers"] for hook in each.get("webhook_configs", [])]
+    folder = "/etc/alertmanager/secrets/alert-urls"
+    assert files == [f"{folder}/webhook", f"{folder}/dead-mans-switch", f"{folder}/route-0"]
+    plan = compiled(in_config)
+    secret = yaml.safe_load(render(plan)[Path("hub/secret-alert-urls.yaml")])
+    assert secret["stringData"].keys() == {Path(file).name for file in files}
+    assert urls_in_config(plan.clusters["hub"].alertmanager) == {
+        "webhook": "people",
+        "dead-mans-switch": "pulse",
+        "route-0": "shop",
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hooks.example.com/T0", "https://", "https://hooks.example.com/T0\n", "ftp://x/y"]
+)
+def test_what_is_no_url_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(FleetError) as refused:
+        url_of("people", text)
+    assert "prometheus-fleet:people: does not hold a URL" in str(refused.value)
+    assert not text.strip() or text.strip() not in str(refused.value).replace("https://alerts.example.com/hook", "")
 
 
 def test_the_secret_of_every_route_is_mounted() -> None:

@@ -677,6 +677,16 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "alerting.webhook.secret",
         "this is not the name of a Secret: lower-case letters, digits and -",
     ),
+    "a URL from nowhere": (
+        {"alerting": {"webhook": {}}},
+        "alerting.webhook.config",
+        "is missing, or secret instead of it",
+    ),
+    "a URL from two places": (
+        {"alerting": {"webhook": {"config": "hook", "secret": "hook"}}},
+        "alerting.webhook.secret",
+        "has no meaning beside config: a URL comes from one place",
+    ),
     "a matcher that is none": (
         {"alerting": {"routes": [{"matchers": ["team: shop"]}]}},
         "alerting.routes.0.matchers.0",
