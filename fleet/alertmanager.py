@@ -101,7 +101,7 @@ def _watchdog(*, is_posted: bool) -> Config:
     route: Config = {"matchers": ['alertname="Watchdog"', 'cluster=""', 'region=""']}
     if not is_posted:
         return {**route, "receiver": _NOBODY}
-    often = {"group_wait": "0s", "group_interval": "1m", "repeat_interval": "1m"}
+    often = {"group_wait": "0s", "group_interval": "1m", "repeat_interval": "50s"}
     return {**route, "receiver": _DEAD_MANS_SWITCH, **often}
 
 
