@@ -235,6 +235,8 @@ def test_a_stack_that_would_go_too_far_ahead_of_the_other_is_refused_until_that_
         assert set(behind) == {
             "- hub still calls along hub-federates-eu with generation 1",
             "- hub still accepts shop-1-writes-hub at generation 1",
+            "- hub still accepts eu-1-alerts-hub at generation 1",
+            "- hub still accepts eu-alerts-hub at generation 1",
         }
 
     eventually(only_the_other_is_behind, within=120)
