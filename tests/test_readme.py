@@ -28,7 +28,7 @@ def test_a_command_of_the_readme_works(command: str, tmp_path: Path) -> None:
 
 
 def test_what_needs_clusters_is_typed_on_the_live_fleet() -> None:
-    live = "".join(path.read_text() for path in (ROOT / "tests" / "e2e").glob("*.py"))
+    live = "".join(path.read_text() for path in (ROOT / "tests" / "e2e").rglob("*.py"))
     targets = {command.split()[1] for command in ON_LOCAL_CLUSTERS}
     assert {target for target in targets if f'"{target}"' not in live} == set()
 

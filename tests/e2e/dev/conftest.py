@@ -5,7 +5,7 @@ import pytest
 from live import Fleet, environment_of_a_user, make, work_tree
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def fleet() -> Iterator[Fleet]:
     tree_before = work_tree()
     before = dict(os.environ)
