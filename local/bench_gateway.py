@@ -231,7 +231,7 @@ def _edges(sizes: Sequence[int]) -> tuple[FederationEdge, RemoteWriteEdge]:
     extra = [{"match": _match(size), "reason": "measured", "series": size} for size in sizes]
     clusters = {
         "hub": {"tier": "global", "context": "hub"},
-        "leaf-1": {"tier": "leaf", "context": "leaf-1", "budget": 2 * sum(sizes) + 2000},
+        "leaf-1": {"tier": "leaf", "context": "leaf-1", "budget": 2 * sum(sizes) + 4000},
         "shop-1": {"tier": "edge", "context": "shop-1"},
     }
     keep = [f"bench:of_{size}" for size in sizes]

@@ -58,7 +58,7 @@ PAGE = {
                 "redirector": {"namespace": "ware"},
                 "outsider": {"namespace": "ware"},
                 "twins": {"namespace": "ware"},
-                "large": {"namespace": "ware", "budget": 30, "expect": {"namespaces": 1, "services": 1, "nodes": 1}},
+                "large": {"namespace": "ware", "budget": 40, "expect": {"namespaces": 1, "services": 1, "nodes": 1}},
                 "absent": {"namespace": "ware"},
             },
         },
@@ -266,7 +266,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parent]:
     CHILDREN["redirector"].location = f"http://{CHILDREN['bystander'].address}:9090/federate"
     labels = '{cluster="eu-1",region="moon",namespace="a"}'
     CHILDREN["rogue"].answer = f"up{labels} 0\nkube_pod_info{labels} 1\n{RECORD}{labels} 666\n"
-    CHILDREN["large"].answer = "".join(f'{RECORD}{{namespace="{number}"}} 1\n' for number in range(61))
+    CHILDREN["large"].answer = "".join(f'{RECORD}{{namespace="{number}"}} 1\n' for number in range(81))
     with contextlib.ExitStack() as running:
         running.enter_context(own_network())
         for address in (GUARDED, *(child.address for child in CHILDREN.values())):
