@@ -88,6 +88,7 @@ class _DroppedAnswer(BaseModel):
 
 class FiringAlert(BaseModel):
     labels: dict[str, str]
+    startsAt: datetime  # noqa: N815 (Alertmanager's name)
 
 
 _FIRING = TypeAdapter(list[FiringAlert])

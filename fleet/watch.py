@@ -112,9 +112,12 @@ def _is_about(alert: FiringAlert, edge: EdgeOutput, jobs: set[str]) -> bool:
 
 
 def _names(alerts: Iterable[FiringAlert]) -> tuple[str, ...]:
-    """Each once, critical ones first."""
-    found = sorted((each.labels.get("severity") != "critical", each.labels["alertname"]) for each in alerts)
-    return tuple(dict.fromkeys(name for _, name in found))
+    """Each once, critical ones first, and of those the newest: it is what has just happened."""
+
+    def order(alert: FiringAlert) -> tuple[bool, float, str]:
+        return alert.labels.get("severity") != "critical", -alert.startsAt.timestamp(), alert.labels["alertname"]
+
+    return tuple(dict.fromkeys(each.labels["alertname"] for each in sorted(alerts, key=order)))
 
 
 def _planned(plan: Plan, fleet: FleetOutput) -> Mapping[str, str]:

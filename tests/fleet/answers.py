@@ -94,9 +94,8 @@ class FakeApi:
         elif url.endswith("/alerts"):
             if self.alerts is None:
                 raise kr8s.ServerError('services "kube-prometheus-stack-alertmanager" not found')
-            yield httpx.Response(
-                200, json=[{"labels": labels, "status": {"state": "active"}} for labels in self.alerts]
-            )
+            known = {"startsAt": "2026-03-01T12:00:00.000Z", "status": {"state": "active"}}
+            yield httpx.Response(200, json=[{"labels": labels, **known} for labels in self.alerts])
         elif url.endswith("/metrics"):
             yield httpx.Response(200, text=self.metrics)
         elif url.endswith("/log"):

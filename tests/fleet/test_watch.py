@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -62,11 +62,18 @@ def changed(fleet: FleetOutput, edge: str, **to: object) -> list[EdgeStatus | No
     ]
 
 
+def started_one_after_another(alerts: Sequence[Mapping[str, str]]) -> list[FiringAlert]:
+    return [
+        FiringAlert(labels=dict(labels), startsAt=NOW + timedelta(seconds=number))
+        for number, labels in enumerate(alerts)
+    ]
+
+
 def seen(
     statuses: Sequence[EdgeStatus | None] | None = None, firing: Sequence[Mapping[str, str]] | Unreachable = ()
 ) -> Picture:
     plan, fleet = fleet_of(DEV)
-    heard = firing if isinstance(firing, Unreachable) else [FiringAlert(labels=dict(each)) for each in firing]
+    heard = firing if isinstance(firing, Unreachable) else started_one_after_another(firing)
     return picture(plan, fleet, well(fleet) if statuses is None else statuses, heard)
 
 
@@ -149,8 +156,8 @@ def test_what_calls_nobody_is_not_shown() -> None:
     assert "Watchdog" not in "\n".join(drawn(seen(firing=[{"alertname": "Watchdog", "severity": "none"}])))
 
 
-def test_of_several_alerts_the_first_critical_one_is_named_and_the_others_are_counted() -> None:
-    named = {"AlertsDropped": "warning", "FederationStale": "critical", "ClusterSilent": "critical"}
+def test_of_several_alerts_the_newest_critical_one_is_named_and_the_others_are_counted() -> None:
+    named = {"FederationStale": "critical", "ClusterSilent": "critical", "AlertsDropped": "warning"}
     firing = [{"alertname": name, "cluster": "eu-2", "severity": severity} for name, severity in named.items()]
     _, fleet = fleet_of(DEV)
     screen = drawn(seen(changed(fleet, "eu-2 → eu", fault="timeout"), firing))

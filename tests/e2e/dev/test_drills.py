@@ -157,21 +157,29 @@ def outcome() -> Outcome:
         edge = pool.submit(cut_off_and_filled, alarms, writer)
         rule = pool.submit(run, RULE_FAILS, alarms)
         drills = {drill: pool.submit(run, drill, alarms) for drill in TOGETHER}
-        wait(drills.values())
+        # What is written while the hub's gateway hangs may count as lost, and arrive nevertheless.
+        wait([*drills.values(), writer])
         drills[RULE_FAILS] = rule
         for drill in ONE_BY_ONE:
             drills[drill] = pool.submit(run, drill, alarms)
             wait([drills[drill]])
         wait([edge, rule])
+        # Of an alert that ends while Prometheus starts nobody is told, and Alertmanager keeps it for minutes.
+        until_quiet(alarms)
         wait([restart := pool.submit(restarted)])
-        with suppress(AssertionError):
-            eventually(lambda: is_quiet(alarms), within=MENDED_WITHIN)
+        until_quiet(alarms)
         seconds, left = time.monotonic() - began, alarms.names("Alertmanager")
         return Outcome(drills, edge, writer, restart, seconds, left)
 
 
-def is_quiet(alarms: Alarms) -> None:
-    assert alarms.names("Alertmanager") - LOOK_BACK == {"Watchdog"}
+def until_quiet(alarms: Alarms) -> None:
+    """Or until it would have to be."""
+
+    def is_quiet() -> None:
+        assert alarms.names("Alertmanager") - LOOK_BACK == {"Watchdog"}
+
+    with suppress(AssertionError):
+        eventually(is_quiet, within=MENDED_WITHIN)
 
 
 @pytest.mark.parametrize("drill", [*TOGETHER, *ONE_BY_ONE, RULE_FAILS], ids=lambda drill: drill.fault)
