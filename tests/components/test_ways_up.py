@@ -25,7 +25,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
         name: {"context": name, **each, **({"gateway": hosts[name]} if name in hosts else {})}
         for name, each in clusters.items()
     }
-    archive = {"url": "https://archive.example.com", "senders": ["hub"], "bearer": {"secret": "archive"}}
+    archive = {
+        "kind": "generic",
+        "url": "https://archive.example.com",
+        "senders": ["hub"],
+        "auth": {"bearer": {"secret": "archive"}},
+    }
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("KUBECONFIG", str(kubeconfig))
         patched.delenv("FLEET_CHART", raising=False)

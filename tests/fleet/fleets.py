@@ -52,7 +52,14 @@ _OPTIONS = st.fixed_dictionaries(
         ),
         "tiers": st.just({"global": {"retention": "90d", "storage": {"size": "1Ti"}}, "leaf": {"budget": 3000}}),
         "destinations": st.just(
-            {"archive": {"url": "https://archive.example/push", "senders": ["hub"], "bearer": {"secret": "archive"}}}
+            {
+                "archive": {
+                    "kind": "generic",
+                    "url": "https://archive.example/push",
+                    "senders": "hub",
+                    "auth": {"bearer": {"secret": "archive"}},
+                }
+            }
         ),
         "chart": st.just({"version": "88.5.3", "registry": "mirror.example"}),
         "namespace": st.just("observability"),
@@ -325,7 +332,8 @@ MUTATIONS: Mapping[str, Mutation] = {
     "callers that are nobody": _policies({"callers": []}),
     "label value that would be expanded": _of("leaf", "region", "$1"),
     "sender that is none": lambda page: _set(
-        page, ("destinations",), {"far": {"url": "https://far.example", "senders": ["nobody"]}}
+        page, ("destinations",), {"far": {"kind": "generic", "url": "https://far.example", "senders": ["nobody"],
+                                            "auth": {"bearer": {"secret": "far"}}}}
     ) and ("destinations", "far", "senders", 0),
 }  # fmt: skip
 

@@ -76,7 +76,14 @@ def test_a_fleet_has_its_dashboards(dev: Plan) -> None:
 def test_where_nobody_writes_there_is_no_dashboard_of_it() -> None:
     page: dict[str, Any] = {"clusters": {**HUB, "eu-1": {"tier": "leaf", "context": "eu-1"}}}
     assert "Remote write" not in models(compile_page(read_page(page, {})))
-    page["destinations"] = {"archive": {"url": "https://archive.example.com/push", "senders": ["hub"]}}
+    page["destinations"] = {
+        "archive": {
+            "kind": "generic",
+            "url": "https://archive.example.com/push",
+            "senders": "hub",
+            "auth": {"bearer": {"secret": "archive"}},
+        }
+    }
     assert "Remote write" in models(compile_page(read_page(page, {})))
 
 
