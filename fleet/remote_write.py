@@ -23,6 +23,7 @@ Part = Literal[
     "token",
     "client-id",
     "client-secret",
+    "token-ca",
     "access-key-id",
     "secret-access-key",
     "ca",
@@ -124,6 +125,10 @@ def _oauth2(edge: DestinationEdge, oauth2: OAuth2) -> Fields:
         "clientId": {"secret": _ours(edge, "client-id")},
         "clientSecret": _selector(edge, oauth2, oauth2.key, "client-secret"),
         "tokenUrl": oauth2.token_url,
+        "tlsConfig": {
+            "minVersion": "TLS12",
+            **({"ca": {"secret": _ours(edge, "token-ca")}} if oauth2.ca is not None else {}),
+        },
     }
     if oauth2.scopes:
         fields["scopes"] = list(oauth2.scopes)
@@ -208,6 +213,8 @@ def _sources(destination: Destination) -> Iterator[tuple[Part, Source]]:
     yield from _configured("token", auth.bearer)
     if auth.oauth2 is not None:
         yield "client-id", auth.oauth2.client_id
+        if auth.oauth2.ca is not None:
+            yield "token-ca", auth.oauth2.ca
         yield from _configured("client-secret", auth.oauth2)
     if auth.sigv4 is not None and auth.sigv4.access_key_id is not None:
         yield "access-key-id", auth.sigv4.access_key_id

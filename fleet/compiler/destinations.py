@@ -121,6 +121,10 @@ def flow_problems(page: Page, holdings: Holdings, edges: Mapping[str, Sequence[D
 def _keep_problems(
     holdings: Holdings, name: str, destination: Destination, edges: Sequence[DestinationEdge]
 ) -> Iterator[Problem]:
+    for number, sender in enumerate(destination.senders):
+        idle = [edge for edge in edges if edge.sender == sender and not any(map(edge.carries, holdings.of[sender]))]
+        if idle and len(edges) > 1:
+            yield at(["destinations", name, "senders", number], f"keep leaves nothing of what {sender} holds")
     held = sorted({metric for edge in edges for metric in holdings.of[edge.sender]})
     who = " and ".join(edge.sender for edge in edges[:2]) + (" and others" if len(edges) > 2 else "")  # noqa: PLR2004
     for number, pattern in enumerate(destination.keep):
@@ -201,9 +205,9 @@ def _doubled(lower: DestinationEdge, upper: _Way, double: Sequence[str]) -> Prob
     return at(where, message, _others(upper, frozenset(double)))
 
 
-def _others(way: _Way, double: frozenset[str]) -> list[str]:
+def _others(way: _Way, double: frozenset[str]) -> list[str] | None:
     """Patterns that leave out what is doubled, as far as whole levels do."""
     rest = way.names - double
     levels = [level for level in ("global", "region", "cluster") if any(each.startswith(f"{level}:") for each in rest)]
     whole = [level for level in levels if not any(each.startswith(f"{level}:") for each in double)]
-    return [f"{level}:.+" for level in whole] or sorted(rest)[:3]
+    return [f"{level}:.+" for level in whole] or sorted(rest)[:3] or None

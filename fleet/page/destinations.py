@@ -79,6 +79,8 @@ class OAuth2(Brought):
     scopes: tuple[str, ...] = Field(default=(), examples=[["metrics.write"]])
     endpoint_params: dict[str, str] = Field(default={}, examples=[{"audience": "metrics"}])
     """Further parameters of the question for a token; none may be a secret."""
+    ca: Pem | None = None
+    """Authorities that may have signed the certificate of who gives the token, as PEM; everybody's where absent."""
     key: SecretKey = "client-secret"
 
     @model_validator(mode="after")

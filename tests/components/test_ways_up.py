@@ -132,6 +132,14 @@ def test_a_destination_is_named_with_its_secret_and_no_more(program: Recorder) -
         {
             "authorization": {"credentials": {"key": "token", "name": "archive"}},
             "name": "archive",
+            "queueConfig": {
+                "capacity": 10000.0,
+                "maxBackoff": "5s",
+                "maxSamplesPerSend": 2000.0,
+                "minBackoff": "100ms",
+                "retryOnRateLimit": True,
+            },
+            "tlsConfig": {"minVersion": "TLS12"},
             "url": "https://archive.example.com",
         },
         sort_keys=True,

@@ -361,7 +361,8 @@ def test_an_unknown_tool_is_a_mistake_of_the_caller() -> None:
         toolchain.ensure(["etcd", "kubeadm"])
 
 
-TOOLS = [build for build in (*toolchain.FLEET, *toolchain.PULUMI, *toolchain.JUDGES) if build.folder.name != "apps"]
+BUILDS = (*toolchain.FLEET, *toolchain.PULUMI, *toolchain.JUDGES)
+TOOLS = [build for build in BUILDS if not build.module.startswith("prometheus-fleet/")]
 
 
 @pytest.mark.parametrize("build", TOOLS, ids=lambda build: build.folder.name)
