@@ -236,6 +236,7 @@ class RemoteWriteEdge(_SendingEdge):
 
     keep: tuple[str, ...]
     """Metric names that may leave the sender."""
+    queue: Queue
 
     def carries(self, metric: str) -> bool:
         """Whether series of this name go up by it."""

@@ -46,13 +46,19 @@ Source = str | InConfig
 def write_queue(edge: WriteEdge, url: object) -> Fields:
     """`url` may be an Output in the program."""
     if isinstance(edge, RemoteWriteEdge):
-        return {"name": edge.receiver, "url": url, **_own_fields(edge), "writeRelabelConfigs": [*_relabelling(edge)]}
-    destination = edge.destination
-    fields: Fields = {"name": edge.name, "url": url, **_auth(edge), **_tls(edge), "queueConfig": _queue(edge.queue)}
-    if destination.headers:
-        fields["headers"] = dict(destination.headers)
+        fields: Fields = {"name": edge.receiver, "url": url, **_own_fields(edge)}
+    else:
+        fields = {"name": edge.name, "url": url, **_auth(edge), **_tls(edge), **_asked_for(edge.destination)}
+    fields["queueConfig"] = _queue(edge.queue)
     if relabelling := [*_relabelling(edge)]:
         fields["writeRelabelConfigs"] = relabelling
+    return fields
+
+
+def _asked_for(destination: Destination) -> Fields:
+    fields: Fields = {}
+    if destination.headers:
+        fields["headers"] = dict(destination.headers)
     if not destination.metadata:
         fields["metadataConfig"] = {"send": False}
     if destination.native_histograms:
