@@ -61,9 +61,13 @@ def problems(given: Page) -> list[tuple[str, str, str]]:
 
 def queues(compiled: Plan, cluster: str) -> list[dict[str, Any]]:
     """Those to receivers outside of the fleet, as the operator's object has them."""
-    values: Any = rendered_values(compiled, compiled.clusters[cluster])
     names = {edge.name for edge in compiled.clusters[cluster].destinations}
-    return [each for each in values["prometheus"]["prometheusSpec"].get("remoteWrite", ()) if each["name"] in names]
+    return [each for each in all_queues(compiled, cluster) if each["name"] in names]
+
+
+def all_queues(compiled: Plan, cluster: str) -> list[dict[str, Any]]:
+    values: Any = rendered_values(compiled, compiled.clusters[cluster])
+    return list(values["prometheus"]["prometheusSpec"].get("remoteWrite", ()))
 
 
 def documented() -> Mapping[str, Page]:

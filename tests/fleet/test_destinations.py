@@ -6,7 +6,19 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from destinations import ARCHIVE, CLUSTERS, Page, documented, page, plan, problems, queues, selected_secrets, validated
+from destinations import (
+    ARCHIVE,
+    CLUSTERS,
+    Page,
+    all_queues,
+    documented,
+    page,
+    plan,
+    problems,
+    queues,
+    selected_secrets,
+    validated,
+)
 
 from fleet.explain import explain
 from fleet.names import DESTINATION_CREDENTIALS, Tier
@@ -452,7 +464,7 @@ def test_every_queue_has_the_fields_of_the_pinned_crd_and_no_others(kind: str) -
         each
         for compiled in map(plan, [*pages, page(messageVersion="V2.0"), *EXAMPLES.values()])
         for name in compiled.clusters
-        for each in queues(compiled, name)
+        for each in all_queues(compiled, name)
     ]
     answer = validated(kind, written)
     assert (answer["errors"], answer["dropped"]) == ([], None)
@@ -636,6 +648,15 @@ def test_a_receiver_with_small_requests_is_sent_small_ones() -> None:
     (written,) = queues(plan(EXAMPLES["5-amazon"]), "hub")
     assert written["queueConfig"]["maxSamplesPerSend"] == 1000
     assert written["sigv4"]["region"] == "eu-central-1"
+
+
+def test_the_fleets_own_queues_fit_as_well_and_wait_where_there_is_no_room() -> None:
+    clusters = {**CLUSTERS, "eu-1": {**CLUSTERS["eu-1"], "up": "both"}}
+    compiled = plan({"clusters": clusters})
+    (recorded,), (raw,) = all_queues(compiled, "eu-1"), all_queues(compiled, "shop-1")
+    assert recorded["queueConfig"]["maxShards"] >= 1
+    assert "maxShards" not in raw["queueConfig"], "how many raw series an edge sends nobody knows"
+    assert recorded["queueConfig"]["retryOnRateLimit"] is raw["queueConfig"]["retryOnRateLimit"] is True
 
 
 def egress(compiled: Plan, cluster: str) -> str:
