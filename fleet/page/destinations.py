@@ -386,7 +386,7 @@ _PATHS: Mapping[Kind, tuple[str, str]] = {
     "prometheus": (r"(/.+)?/api/v1/write", "/api/v1/write"),
     "thanos": (r"(/.+)?/api/v1/receive", "/api/v1/receive"),
     "victoriametrics": (
-        r"(/.+)?/insert/\d+(:\d+)?/prometheus(/api/v1/write)?|(/prometheus)?/api/v1/write",
+        r"(/.+)?/(api/v1/write|insert/\d+(:\d+)?/prometheus)",
         "/api/v1/write",
     ),
 }

@@ -20,6 +20,7 @@ from destinations import (
     validated,
 )
 
+from fleet.alerts import alert_groups
 from fleet.explain import explain
 from fleet.names import DESTINATION_CREDENTIALS, Tier
 from fleet.network_policies import network_policies
@@ -686,6 +687,18 @@ def test_a_sender_is_let_out_to_its_receiver_and_to_whom_it_asks_for_a_token() -
         to(80, "169.254.169.254"),
         to(8443, "192.0.2.7"),
     ]
+
+
+def behind(compiled: Plan, cluster: str) -> list[str]:
+    groups = alert_groups(compiled, compiled.clusters[cluster])
+    return [str(rule["expr"]) for group in groups for rule in group.rules if rule["alert"] == "RemoteWriteBehind"]
+
+
+def test_alerts_about_queues_are_where_somebody_writes_to_a_destination_alone() -> None:
+    assert behind(plan({"clusters": CLUSTERS}), "eu-1") == []
+    (expr,) = behind(plan(page(senders="eu-1")), "eu-1")
+    assert "remote_name" in expr
+    assert expr.endswith("> 130")
 
 
 def test_check_explain_and_the_drawing_show_destinations() -> None:
