@@ -78,9 +78,12 @@ def destination_problems(page: Page, topology: Topology) -> Iterator[Problem]:
             if sender in destination.senders[:number]:
                 yield at((*where, number), f"{sender} is named twice")
             elif sender in page.clusters:
+                tier = page.clusters[sender].tier
                 if sender in _TIERS:
                     message = f"{sender} is the name of a cluster and of a tier, and nobody could tell which is meant"
                     yield at((*where, number), message, topology.top)
+                elif tier in destination.senders:
+                    yield at((*where, number), f"has no effect: {tier} stands for all of its clusters already")
             elif sender not in _TIERS:
                 message = f"there is no cluster {sender!r}{did_you_mean(sender, page.clusters)}"
                 yield at((*where, number), message, nearest(sender, page.clusters) or topology.top)

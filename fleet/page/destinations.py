@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
 
 from fleet.duration import Duration, format_duration
-from fleet.page.fields import Host, MetricPattern, Names, Pem, SecretKey, SecretName, Tenant, Url, Uuid
+from fleet.page.fields import Host, MetricPatterns, Names, Pem, SecretKey, SecretName, Tenant, Url, Uuid
 from fleet.page.shape import Strict, wrong
 
 Kind = Literal[
@@ -285,7 +285,7 @@ class Destination(Strict):
     tenant: Tenant | None = Field(default=None, examples=["fleet"])
     """Whose series these are, where the receiver keeps those of several apart."""
     tls: WriterTls = WriterTls()
-    keep: tuple[MetricPattern, ...] = Field(default=(), min_length=1, examples=[["region:.+"]])
+    keep: MetricPatterns = Field(default=(), min_length=1, examples=["region:.+"])
     """Names of the metrics that are sent, or patterns of them; everything that a sender holds where absent."""
     series: Count | None = Field(default=None, examples=[50000])
     """That each sender is expected to write; where absent, it is estimated of recorded series, and not of raw ones."""

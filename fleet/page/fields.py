@@ -185,8 +185,12 @@ SecretName = Annotated[str, _unspoken(_NAME, "the name of a Secret: lower-case l
 SecretKey = Annotated[str, _unspoken(_KEY, "a key of a Secret: letters, digits, -, _ and .")]
 Pem = Annotated[str, AfterValidator(_pem), Field(examples=["-----BEGIN CERTIFICATE-----\n…"])]
 """Certificates alone: what else stood there is left out."""
-MetricPattern = Annotated[str, Field(min_length=1), AfterValidator(_metric_pattern)]
-"""A name, or a regular expression of names."""
+MetricPatterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1), AfterValidator(_metric_pattern)], ...],
+    BeforeValidator(_one_or_many),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""Names, or regular expressions of names."""
 Tenant = Annotated[str, _matching(_TENANT, "a tenant: letters, digits and !-_.*'() inside, at most 150")]
 Uuid = Annotated[str, _matching(_UUID, "a UUID such as 00000000-0000-0000-0000-000000000000")]
 Matcher = Annotated[str, AfterValidator(_matcher)]

@@ -224,6 +224,11 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "senders.0",
         "no cluster has tier edge: nobody writes here",
     ),
+    "a cluster beside its tier": (
+        page(senders=["leaf", "eu-1"]),
+        "senders.1",
+        "has no effect: leaf stands for all of its clusters already",
+    ),
     "a keep list that keeps nothing": (
         page(keep=["cluster:namespace_cpu:sun"]),
         "keep.0",
@@ -527,6 +532,10 @@ def test_who_speaks_for_itself_cannot_speak_for_others() -> None:
 def test_a_tier_stands_for_all_of_its_clusters() -> None:
     compiled = plan(page(senders=["leaf", "hub"], keep=["cluster:.+", "global:.+"]))
     assert [name for name, each in compiled.clusters.items() if each.destinations] == ["hub", "eu-1", "us-1"]
+
+
+def test_one_pattern_needs_no_list() -> None:
+    assert queues(plan(page(keep="region:.+")), "hub") == queues(plan(page(keep=["region:.+"])), "hub")
 
 
 def test_several_destinations_of_one_cluster_keep_what_each_is_for() -> None:
