@@ -22,12 +22,13 @@ _PER_SEND = {"amazon": 1000, "azure": 1000}
 
 
 def senders(page: Page, destination: Destination) -> tuple[str, ...]:
-    """Clusters that write to it; a tier's name stands for all of its clusters."""
-    found = (
-        named(page, Tier(each)) if each in _TIERS and each not in page.clusters else [each]
-        for each in destination.senders
-    )
-    return tuple(dict.fromkeys(name for names in found for name in names))
+    """Clusters that write to it."""
+    return tuple(dict.fromkeys(name for each in destination.senders for name in _meant(page, each)))
+
+
+def _meant(page: Page, sender: str) -> Sequence[str]:
+    """A tier's name stands for all of its clusters."""
+    return named(page, Tier(sender)) if sender in _TIERS and sender not in page.clusters else [sender]
 
 
 def destination_edges(page: Page, holdings: Holdings) -> Mapping[str, tuple[DestinationEdge, ...]]:
@@ -116,18 +117,23 @@ def flow_problems(page: Page, holdings: Holdings, edges: Mapping[str, Sequence[D
     """What is wrong with what each sender sends."""
     for name, destination in page.destinations.items():
         of_name = [each for of_sender in edges.values() for each in of_sender if each.name == name]
+        yield from _idle_problems(page, holdings, name, of_name)
         yield from _keep_problems(holdings, name, destination, of_name)
         yield from _queue_problems(name, of_name)
     yield from _twice(holdings, edges)
 
 
+def _idle_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[DestinationEdge]) -> Iterator[Problem]:
+    """Of senders that send nothing; where none sends anything, it is the list that is wrong."""
+    busy = {edge.sender for edge in edges if any(map(edge.carries, holdings.of[edge.sender]))}
+    for number, sender in enumerate(page.destinations[name].senders):
+        if busy and not busy.intersection(_meant(page, sender)):
+            yield at(["destinations", name, "senders", number], f"keep leaves nothing of what {sender} holds")
+
+
 def _keep_problems(
     holdings: Holdings, name: str, destination: Destination, edges: Sequence[DestinationEdge]
 ) -> Iterator[Problem]:
-    for number, sender in enumerate(destination.senders):
-        idle = [edge for edge in edges if edge.sender == sender and not any(map(edge.carries, holdings.of[sender]))]
-        if idle and len(edges) > 1:
-            yield at(["destinations", name, "senders", number], f"keep leaves nothing of what {sender} holds")
     held = sorted({metric for edge in edges for metric in holdings.of[edge.sender]})
     who = " and ".join(edge.sender for edge in edges[:2]) + (" and others" if len(edges) > 2 else "")  # noqa: PLR2004
     for number, pattern in enumerate(destination.keep):
@@ -145,9 +151,6 @@ def _queue_problems(name: str, edges: Sequence[DestinationEdge]) -> Iterator[Pro
     if busiest is None or busiest.rate is None or busiest.queue.carries is None:
         return
     settings, carries = busiest.destination.queue, busiest.queue.carries
-    if busiest.queue.max_samples_per_send > busiest.queue.capacity:
-        message = f"a shard holds less than the {busiest.queue.max_samples_per_send} samples that it sends at once"
-        yield at(["destinations", name, "queue", "capacity"], message, 5 * busiest.queue.max_samples_per_send)
     if carries >= busiest.rate:
         return
     needed = queue(busiest.rate, settings.model_copy(update={"max_shards": None, "min_shards": None}))

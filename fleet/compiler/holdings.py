@@ -48,7 +48,11 @@ class Holdings:
 
     def _raw(self, tier: Tier) -> Rates:
         """What it scrapes itself: above leaves, that is what the monitoring says of itself."""
-        own = {*sent_by_edges(), *(name for rule in of_every_tier(self.rules) for name in reads(rule.expr))}
+        own = {
+            *_OF_ANY_SCRAPE,
+            *sent_by_edges(),
+            *(name for rule in of_every_tier(self.rules) for name in reads(rule.expr)),
+        }
         if tier in {Tier.LEAF, Tier.EDGE}:
             own |= {*source_metrics(self.rules), *(name for rule in self.rules for name in reads(rule.expr))}
             own |= {*self.page.keep}
@@ -143,6 +147,10 @@ class Holdings:
                 if edge.lower == place and (brought := frozenset(filter(edge.carries, held))):
                     yield edge.upper, brought
                     ways.append((edge.upper, brought))
+
+
+_OF_ANY_SCRAPE = ("up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_samples_post_metric_relabeling")
+"""What a Prometheus says of each target by itself."""
 
 
 def _added(rates: Iterable[Rates]) -> Rates:

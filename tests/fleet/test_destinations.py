@@ -256,6 +256,11 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "senders.1",
         "keep leaves nothing of what shop-1 holds",
     ),
+    "a tier that is left nothing": (
+        page(senders=["global", "edge"], keep="global:.+"),
+        "senders.1",
+        "keep leaves nothing of what edge holds",
+    ),
     "a queue that is too small": (
         page(series=900000, queue={"maxShards": 2, "maxSamplesPerSend": 500}),
         "queue.maxShards",
@@ -536,6 +541,10 @@ def test_a_tier_stands_for_all_of_its_clusters() -> None:
 
 def test_one_pattern_needs_no_list() -> None:
     assert queues(plan(page(keep="region:.+")), "hub") == queues(plan(page(keep=["region:.+"])), "hub")
+
+
+def test_whether_targets_are_up_may_be_kept_where_it_means_somebody_elses() -> None:
+    assert problems(page(senders="leaf", keep=["cluster:.+", "up"])) == []
 
 
 def test_several_destinations_of_one_cluster_keep_what_each_is_for() -> None:
