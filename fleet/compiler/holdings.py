@@ -48,14 +48,10 @@ class Holdings:
 
     def _raw(self, tier: Tier) -> Rates:
         """What it scrapes itself: above leaves, that is what the monitoring says of itself."""
-        own = {
-            *_OF_ANY_SCRAPE,
-            *sent_by_edges(),
-            *(name for rule in of_every_tier(self.rules) for name in reads(rule.expr)),
-        }
+        asked = self.rules if tier in {Tier.LEAF, Tier.EDGE} else of_every_tier(self.rules)
+        own = {*_OF_ANY_SCRAPE, *sent_by_edges(), *(name for rule in asked for name in reads(rule.expr))}
         if tier in {Tier.LEAF, Tier.EDGE}:
-            own |= {*source_metrics(self.rules), *(name for rule in self.rules for name in reads(rule.expr))}
-            own |= {*self.page.keep}
+            own |= {*source_metrics(self.rules), *self.page.keep}
         return dict.fromkeys(own)
 
     def _from_below(self, name: str, held: Mapping[str, Rates]) -> Iterator[Rates]:
