@@ -17,6 +17,7 @@ from components import (
     Waves,
     alert_receivers_above,
     cluster_provider,
+    destination_receivers,
     exported_credentials,
     kubeconfigs,
     monitoring_namespace,
@@ -63,7 +64,10 @@ gateways = {
 }
 written = {each.edge.id: each for gateway in gateways.values() for each in gateway.remote_write_receivers}
 written |= {each.edge.id: each for each in receivers_above(plan, credentials)}
-receivers = {name: [written[edge.id] for edge in plan.written_by(name)] for name in plan.clusters}
+receivers = {
+    name: [*(written[edge.id] for edge in plan.written_by(name)), *destination_receivers(cluster)]
+    for name, cluster in plan.clusters.items()
+}
 told = {each.edge.id: each for gateway in gateways.values() for each in gateway.alert_receivers}
 told |= {each.edge.id: each for each in alert_receivers_above(plan, credentials)}
 alert_receivers = {name: [told[edge.id] for edge in plan.alerts_of(name)] for name in plan.clusters}
@@ -91,6 +95,7 @@ regions = {
             "cluster": each,
             "gateway": gateways[each.name],
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
+            "receivers": receivers[each.name],
             "alerts": alert_groups(plan, each),
             "alert_receivers": alert_receivers[each.name],
             "waves": waves,
@@ -107,6 +112,7 @@ tops = {
             "cluster": each,
             "gateway": gateways.get(each.name),
             "children": [federated[edge.id] for edge in plan.federated_by(each.name)],
+            "receivers": receivers[each.name],
             "alerts": alert_groups(plan, each),
             "dashboards": dashboards(plan),
             "waves": waves,

@@ -9,7 +9,6 @@ from components.gateway import (
     FederationTarget,
     Gateway,
     GatewayArgs,
-    RemoteWriteReceiver,
     alert_receivers_above,
     receivers_above,
 )
@@ -19,6 +18,7 @@ from components.objects import monitoring_namespace
 from components.protection import Protection
 from components.provider import cluster_provider
 from components.regional_aggregator import RegionalAggregator, RegionalAggregatorArgs
+from components.remote_write import DestinationCredential, RemoteWriteReceiver, destination_receivers
 from components.rotation_gate import refuse_gaps
 from components.stack_config import kubeconfigs, read_plan
 from components.waves import Waves
@@ -28,6 +28,7 @@ __all__ = [
     "Authorities",
     "ChildStacks",
     "Credential",
+    "DestinationCredential",
     "EdgeAgent",
     "EdgeAgentArgs",
     "FederationTarget",
@@ -44,6 +45,7 @@ __all__ = [
     "Waves",
     "alert_receivers_above",
     "cluster_provider",
+    "destination_receivers",
     "exported_credentials",
     "kubeconfigs",
     "monitoring_namespace",

@@ -3,9 +3,8 @@ from typing import TypedDict
 
 import pulumi
 
-from components.gateway import RemoteWriteReceiver
 from components.release import kube_prometheus_stack
-from components.remote_write import as_receivers, remote_write_credentials
+from components.remote_write import RemoteWriteReceiver, as_receivers, remote_write_credentials
 from components.waves import Waves
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values
@@ -28,5 +27,5 @@ class EdgeAgent(pulumi.ComponentResource):
         cluster, receivers = args["cluster"], args["receivers"]
         credentials = remote_write_credentials(cluster, receivers, self)
         values = chart_values(cluster, receivers=as_receivers(receivers))
-        kube_prometheus_stack(cluster, values, self, [credentials], args["waves"])
+        kube_prometheus_stack(cluster, values, self, credentials, args["waves"])
         self.register_outputs({})

@@ -10,6 +10,7 @@ from components.authorities import Authorities, Certificate, made
 from components.credential import EdgeCredential, Parts, password_parts
 from components.gateway_config import KnownCaller, Shown, gateway_config, htpasswd
 from components.objects import create
+from components.remote_write import RemoteWriteReceiver
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.names import ALERTMANAGER_PORT, CA_KEY
@@ -33,15 +34,6 @@ class FederationTarget:
     edge: FederationEdge
     address: pulumi.Output[str]
     """`host:port` of the child's gateway."""
-    credentials: EdgeCredential
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteWriteReceiver:
-    """What a sender needs to write to one receiver."""
-
-    edge: RemoteWriteEdge
-    url: pulumi.Output[str]
     credentials: EdgeCredential
 
 

@@ -5,10 +5,11 @@ import pulumi
 
 from components.alertmanager import alert_urls
 from components.federation import as_children, federation_credentials
-from components.gateway import FederationTarget, Gateway, RemoteWriteReceiver
+from components.gateway import FederationTarget, Gateway
 from components.grafana import grafana_objects
 from components.objects import alerting_rules, create, recording_rules
 from components.release import kube_prometheus_stack
+from components.remote_write import RemoteWriteReceiver, as_receivers, remote_write_credentials
 from components.waves import Waves
 from fleet import manifests
 from fleet.alerts import AlertGroup
@@ -23,6 +24,8 @@ class GlobalPrometheusArgs(TypedDict):
     """The regions, and the leaves that have none."""
     gateway: Gateway | None
     """The way in for remote writers; None where nobody writes."""
+    receivers: Sequence[RemoteWriteReceiver]
+    """Where it writes to."""
     alerts: Sequence[AlertGroup]
     """What it calls people for."""
     dashboards: Mapping[str, str]
@@ -48,7 +51,8 @@ class GlobalPrometheus(pulumi.ComponentResource):
         secrets += alert_urls(cluster, self)
         if cluster.grafana:
             secrets += grafana_objects(cluster, self)
-        values = chart_values(cluster, children=as_children(children))
+        secrets += remote_write_credentials(cluster, args["receivers"], self)
+        values = chart_values(cluster, as_children(children), as_receivers(args["receivers"]))
         release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.remote_write_receivers = gateway.remote_write_receivers if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)

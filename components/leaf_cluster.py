@@ -4,11 +4,11 @@ from typing import TypedDict
 import pulumi
 
 from components.alertmanager import alert_urls
-from components.gateway import AlertReceiver, FederationTarget, Gateway, RemoteWriteReceiver
+from components.gateway import AlertReceiver, FederationTarget, Gateway
 from components.notifier import alert_credentials
 from components.objects import alerting_rules, recording_rules
 from components.release import kube_prometheus_stack
-from components.remote_write import as_receivers, remote_write_credentials
+from components.remote_write import RemoteWriteReceiver, as_receivers, remote_write_credentials
 from components.waves import Waves
 from fleet.alerts import AlertGroup
 from fleet.plan import ClusterPlan
@@ -21,7 +21,7 @@ class LeafClusterArgs(TypedDict):
     gateway: Gateway | None
     """The way in for the leaf's parents; None where it goes up by remote write alone."""
     receivers: Sequence[RemoteWriteReceiver]
-    """Where it writes its aggregates to."""
+    """Where it writes to."""
     alerts: Sequence[AlertGroup]
     """What its Prometheus notices of itself."""
     alert_receivers: Sequence[AlertReceiver]
@@ -40,7 +40,7 @@ class LeafCluster(pulumi.ComponentResource):
     def __init__(self, name: str, args: LeafClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("prometheus-fleet:index:LeafCluster", name, None, opts)
         cluster, gateway, receivers = args["cluster"], args["gateway"], args["receivers"]
-        secrets = [remote_write_credentials(cluster, receivers, self)] if receivers else []
+        secrets = remote_write_credentials(cluster, receivers, self)
         if gateway is not None:
             secrets.append(gateway.secret)
         secrets += alert_credentials(cluster, args["alert_receivers"], self)

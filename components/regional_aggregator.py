@@ -9,6 +9,7 @@ from components.gateway import AlertReceiver, FederationTarget, Gateway
 from components.notifier import alert_credentials
 from components.objects import alerting_rules, recording_rules
 from components.release import kube_prometheus_stack
+from components.remote_write import RemoteWriteReceiver, as_receivers, remote_write_credentials
 from components.waves import Waves
 from fleet.alerts import AlertGroup
 from fleet.plan import ClusterPlan
@@ -22,6 +23,8 @@ class RegionalAggregatorArgs(TypedDict):
     """The way in for the global tier."""
     children: Sequence[FederationTarget]
     """The region's leaves."""
+    receivers: Sequence[RemoteWriteReceiver]
+    """Where it writes to."""
     alerts: Sequence[AlertGroup]
     """What its Prometheus notices of itself and of those below."""
     alert_receivers: Sequence[AlertReceiver]
@@ -41,9 +44,10 @@ class RegionalAggregator(pulumi.ComponentResource):
         super().__init__("prometheus-fleet:index:RegionalAggregator", name, None, opts)
         cluster, gateway, children = args["cluster"], args["gateway"], args["children"]
         secrets = [gateway.secret, federation_credentials(cluster, children, self)]
+        secrets += remote_write_credentials(cluster, args["receivers"], self)
         secrets += alert_credentials(cluster, args["alert_receivers"], self)
         secrets += alert_urls(cluster, self)
-        values = chart_values(cluster, children=as_children(children))
+        values = chart_values(cluster, as_children(children), as_receivers(args["receivers"]))
         release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.federation_targets = gateway.federation_targets
         self.recording_rules = recording_rules(cluster, self, release)

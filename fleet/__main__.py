@@ -24,7 +24,7 @@ from fleet.page import read_fleet
 from fleet.page.schema import SCHEMA, schema_text
 from fleet.plan import Plan
 from fleet.price import refuse_unaskable, verdict
-from fleet.topology import Format, extra_matches, mermaid, topology_table
+from fleet.topology import Format, extra_matches, mermaid, outside, topology_table
 
 if TYPE_CHECKING:
     from fleet.rotate import Rotation
@@ -63,7 +63,7 @@ def check(
         typer.echo(mermaid(plan), nl=False)
     else:
         Console().print(topology_table(plan))
-        for line in (*extra_matches(plan), *maintenance_lines(plan, now)):
+        for line in (*extra_matches(plan), *outside(plan), *maintenance_lines(plan, now)):
             typer.echo(line)
     for warning in (*plan.warnings, *ended_maintenance(plan, now)):
         typer.echo(f"warning: {warning}", err=True)

@@ -1,13 +1,13 @@
 """The life of one metric: where it is made, how it travels, what it is called at the top, and why."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from fleet.duration import format_duration
 from fleet.errors import FleetError, Problem
 from fleet.names import Tier
 from fleet.page import Rule
 from fleet.page.problems import did_you_mean
-from fleet.plan import ClusterPlan, DiscoveredEdge, FederationEdge, Plan, RemoteWriteEdge
+from fleet.plan import ClusterPlan, DiscoveredEdge, FederationEdge, Plan, WriteEdge
 from fleet.promql import Selector, is_literal
 from fleet.rules import coverage_rules, global_rules, of_edges, of_gateways, own_rules, reads, region_rules
 
@@ -40,7 +40,7 @@ def _story(plan: Plan, rules: Sequence[Rule], name: str) -> Iterator[str]:
         if each != name:
             yield each
         yield from _made(plan, rules, each)
-        yield from _travels(plan, each)
+        yield from _travels(plan, each, _holders(plan, rules, each))
         above = [record for record, expr in _all_rules(plan, rules) if each in reads(expr)]
         above = [record for record in dict.fromkeys(above) if record not in chain]
         if above:
@@ -120,25 +120,19 @@ def _read(exprs: Iterable[str]) -> frozenset[str]:
     return frozenset(name for expr in exprs for name in reads(expr))
 
 
-def _carries(edge: FederationEdge | RemoteWriteEdge, name: str) -> bool:
-    if isinstance(edge, FederationEdge):
-        return any(Selector.parse(match).selects(name) for match in edge.matches)
-    return name in edge.keep
-
-
 def _holders(plan: Plan, rules: Sequence[Rule], name: str) -> set[str]:
     holders = set(_makers(plan, rules, name))
     # Nobody but itself knows what a discovered child holds: it may hold all that it is asked for.
-    holders |= {edge.parent for edge in plan.discovered if _carries(edge, name)}
+    holders |= {edge.parent for edge in plan.discovered if edge.carries(name)}
     # The plan lists edges from below upward.
     for edge in (*plan.federation, *plan.remote_write):
         below, above = (edge.callee, edge.caller) if isinstance(edge, FederationEdge) else (edge.caller, edge.callee)
-        if below in holders and _carries(edge, name):
+        if below in holders and edge.carries(name):
             holders.add(above)
     return holders
 
 
-def _travels(plan: Plan, name: str) -> Iterator[str]:
+def _travels(plan: Plan, name: str, holders: Collection[str]) -> Iterator[str]:
     ways: dict[str, list[str]] = {}
     for edge in plan.scraped:
         child = f"{edge.child} (discovered)" if isinstance(edge, DiscoveredEdge) else edge.child
@@ -146,13 +140,19 @@ def _travels(plan: Plan, name: str) -> Iterator[str]:
             if Selector.parse(match).selects(name):
                 way = f"→ {edge.parent} every {format_duration(edge.interval)} through {match}"
                 ways.setdefault(way, []).append(child)
-    for edge in plan.remote_write:
-        if name in edge.keep:
-            ways.setdefault(f"→ {edge.receiver} by remote write", []).append(edge.sender)
+    for to, write in _writes(plan):
+        if write.sender in holders and write.carries(name):
+            ways.setdefault(f"→ {to} by remote write", []).append(write.sender)
     if not ways:
         yield "  travels    nowhere"
     for way, children in ways.items():
         yield f"  travels    {_list(children)} {way}"
+
+
+def _writes(plan: Plan) -> Iterator[tuple[str, WriteEdge]]:
+    """(who is written to, by which edge)."""
+    yield from ((edge.receiver, edge) for edge in plan.remote_write)
+    yield from ((edge.name, edge) for cluster in plan.clusters.values() for edge in cluster.destinations)
 
 
 def _list(names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from fleet.names import (
     ALERTMANAGER,
     ALERTMANAGER_PORT,
     CA_KEY,
+    DESTINATION_CREDENTIALS,
     DISCOVERY_ACCOUNT,
     FEDERATION_CREDENTIALS,
     GATEWAY,
@@ -73,6 +74,11 @@ def discovery_account(cluster: ClusterPlan, data: Mapping[str, object]) -> Manif
 
 def remote_write_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
     return _secret(cluster, REMOTE_WRITE_CREDENTIALS, data)
+
+
+def destination_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:
+    """What it shows receivers outside of the fleet, where that comes from the page and from the stack's config."""
+    return _secret(cluster, DESTINATION_CREDENTIALS, data)
 
 
 def alert_credentials(cluster: ClusterPlan, data: Mapping[str, object]) -> Manifest:

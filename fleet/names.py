@@ -41,6 +41,7 @@ GRAFANA_ROLE = "grafana-sidecars"
 
 FEDERATION_CREDENTIALS = "federation-credentials"
 REMOTE_WRITE_CREDENTIALS = "remote-write-credentials"
+DESTINATION_CREDENTIALS = "destination-credentials"
 ALERT_CREDENTIALS = "alert-credentials"
 ALERT_URLS = "alert-urls"
 # Among the keys of the alert credentials, which begin with the name of a cluster: none of those has a dot.

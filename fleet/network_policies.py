@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from fleet import manifests
 from fleet.manifests import Manifest
 from fleet.names import ALERTMANAGER, ALERTMANAGER_PORT, GATEWAY_PORT, OPERATOR, PROMETHEUS, RELEASE
-from fleet.page import NetworkPolicies
+from fleet.page import NetworkPolicies, WriterAuth, is_in_cluster
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values, is_on
 
@@ -136,9 +136,41 @@ def _addresses(cluster: ClusterPlan) -> Iterator[tuple[str | None, int]]:
     """(host, port) of whatever its Prometheus calls outside of its cluster; no host where only `up` will know it."""
     for gateway in cluster.callees:
         yield gateway.host, gateway.port
-    for destination in cluster.destinations.values():
-        url = urlsplit(destination.url)
-        yield url.hostname, url.port or {"http": 80, "https": 443}[url.scheme]
+    for edge in cluster.destinations:
+        # Whom its own cluster knows by name is a pod of it.
+        if not is_in_cluster(edge.destination.url):
+            yield _dialled(edge.destination.url)
+        yield from _authorities(edge.destination.auth)
+
+
+def _authorities(auth: WriterAuth | None) -> Iterator[tuple[str | None, int]]:
+    """Whom a sender asks first, to know how to show who it is."""
+    if auth is None:
+        return
+    if auth.oauth2 is not None:
+        yield _dialled(auth.oauth2.token_url)
+    if auth.sigv4 is not None:
+        if auth.sigv4.secret is None and auth.sigv4.config is None:
+            yield from ((address, 80) for address in (_NODE_METADATA, _POD_IDENTITY))
+            yield None, 443
+        elif auth.sigv4.role_arn is not None:
+            yield None, 443
+    if auth.azure_ad is not None:
+        if auth.azure_ad.managed_identity is not None or auth.azure_ad.sdk is not None:
+            yield _NODE_METADATA, 80
+        if auth.azure_ad.managed_identity is None:
+            yield None, 443
+
+
+_NODE_METADATA = "169.254.169.254"
+"""Where AWS and Azure tell a node, and its pods, who they are."""
+_POD_IDENTITY = "169.254.170.23"
+"""The agent of EKS Pod Identity."""
+
+
+def _dialled(url: str) -> tuple[str | None, int]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
 
 
 def _outward(addresses: Iterable[tuple[str | None, int]]) -> Iterator[Rule]:

@@ -56,6 +56,18 @@ def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, ob
             for edge in plan.remote_write
             if edge.receiver in plan.clusters
         ],
+        "destinations": [
+            {
+                "sender": edge.sender,
+                "destination": edge.name,
+                "kind": edge.destination.kind,
+                "url": edge.destination.url,
+                "metrics": list(edge.keep),
+                "labels": dict(edge.labels),
+            }
+            for cluster in plan.clusters.values()
+            for edge in cluster.destinations
+        ],
         **planned_keys(plan).model_dump(mode="json"),
         "readers": [
             {"reader": reader.name, "cluster": cluster.name, "url": gateway_urls.get(cluster.name)}

@@ -1,6 +1,6 @@
 """The plan: clusters and the typed edges between them. Every later decision reads the plan alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +29,8 @@ from fleet.page import (
     Tls,
     Waves,
 )
+from fleet.promql import Selector
+from fleet.queues import Queue
 
 NEARLY = 0.8
 """Of a budget: where a warning is given before the fleet is deployed, and an alert fires after."""
@@ -112,6 +114,11 @@ class FederationEdge:
     @property
     def matches(self) -> tuple[str, ...]:
         return (f'{{__name__=~"{self.records}:.*"}}', *(extra.match for extra in self.extra))
+
+    def carries(self, metric: str) -> bool:
+        """Whether series of this name go up by it."""
+        asked = (Selector.parse(each.match) for each in self.extra)
+        return metric.startswith(f"{self.records}:") or any(match.selects(metric) for match in asked)
 
     @property
     def sample_limit(self) -> int:
@@ -229,6 +236,11 @@ class RemoteWriteEdge(_SendingEdge):
 
     keep: tuple[str, ...]
     """Metric names that may leave the sender."""
+    queue: Queue
+
+    def carries(self, metric: str) -> bool:
+        """Whether series of this name go up by it."""
+        return metric in self.keep
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -261,6 +273,50 @@ class AlertEdge(_SendingEdge):
 
 
 Edge = FederationEdge | RemoteWriteEdge | AlertEdge
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationEdge:
+    """`sender` writes to a receiver outside of the fleet."""
+
+    sender: str
+    name: str
+    """The destination's, and that of the sender's queue: its metrics have it as `remote_name`."""
+    destination: Destination
+    asserts_cluster: bool
+    """Whether every sample has the sender's own `cluster`: a leaf or an edge speaks for itself alone."""
+    region: str | None
+    rate: float | None
+    """Samples per second that are expected; None where raw series are sent and the page does not say how many."""
+    queue: Queue
+
+    @property
+    def keep(self) -> tuple[str, ...]:
+        """Names and patterns of the metrics that may leave the sender; empty for all."""
+        return self.destination.keep
+
+    def carries(self, metric: str) -> bool:
+        return keeps(self.keep, metric)
+
+    @property
+    def id(self) -> str:
+        return f"{self.sender}-writes-{self.name}"
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Forced onto every sample, since external labels never override a label that a series has."""
+        if not self.asserts_cluster:
+            return {}
+        return {"cluster": self.sender} | ({"region": self.region} if self.region is not None else {})
+
+
+WriteEdge = RemoteWriteEdge | DestinationEdge
+"""Along which samples leave a cluster, to the fleet's own global Prometheus or to somebody else."""
+
+
+def keeps(keep: Sequence[str], metric: str) -> bool:
+    """Whether a keep list, names and patterns of them, lets series of this name through; an empty one keeps all."""
+    return not keep or Selector.parse(f'{{__name__=~"{"|".join(keep)}"}}').selects(metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +405,7 @@ class ClusterPlan:
     receives_writes: bool
     receives_edges: bool
     """Whether raw series of edges arrive here, which makes it the place of their `cluster:*` rules."""
-    destinations: Mapping[str, Destination]
+    destinations: tuple[DestinationEdge, ...]
     """Receivers outside of the fleet that it writes to."""
     maintenance: Maintenance | None
     alerting: Alerting | None

@@ -17,6 +17,7 @@ from fleet.names import ALERTMANAGERS_KEY, CA_KEY, HELD_KEYS, Tier
 from fleet.network_policies import network_policies
 from fleet.notifier import alertmanagers
 from fleet.plan import PUBLIC, ClusterPlan, Discovery, Edge, GatewayPlan, Plan
+from fleet.remote_write import held_sources
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
 
@@ -38,9 +39,9 @@ def render(plan: Plan) -> Mapping[Path, str]:
 
 def rendered_values(plan: Plan, cluster: ClusterPlan) -> Mapping[str, object]:
     children = [Child(edge, _address(plan.cluster(edge.child))) for edge in plan.federated_by(cluster.name)]
-    receivers = [
-        Receiver(edge, f"{_url(plan.cluster(edge.receiver))}/api/v1/write") for edge in plan.written_by(cluster.name)
-    ]
+    own = plan.written_by(cluster.name)
+    receivers = [Receiver(edge, f"{_url(plan.cluster(edge.receiver))}/api/v1/write") for edge in own]
+    receivers += [Receiver(edge, edge.destination.url) for edge in cluster.destinations]
     return chart_values(cluster, children, receivers)
 
 
@@ -88,8 +89,7 @@ def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         yield manifests.discovery_account(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
     if calls:
         yield manifests.federation_credentials(cluster, _held_data(calls))
-    if writes := plan.written_by(cluster.name):
-        yield manifests.remote_write_credentials(cluster, _held_data(writes))
+    yield from _write_credentials(plan, cluster)
     for edge in plan.alerts_of(cluster.name):
         config = {ALERTMANAGERS_KEY: alertmanagers(edge, _address(plan.cluster(edge.receiver)))}
         yield manifests.alert_credentials(cluster, {**_held_data([edge]), **config})
@@ -107,6 +107,13 @@ def _shown(plan: Plan, top: ClusterPlan) -> Iterator[Manifest]:
         yield manifests.grafana_role(top)
     for uid, model in dashboards(plan).items():
         yield manifests.dashboard(top, uid, model)
+
+
+def _write_credentials(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
+    if writes := plan.written_by(cluster.name):
+        yield manifests.remote_write_credentials(cluster, _held_data(writes))
+    if keys := [key for edge in cluster.destinations for key in held_sources(edge)]:
+        yield manifests.destination_credentials(cluster, dict.fromkeys(keys, _SECRET))
 
 
 def _gateway_manifests(cluster: ClusterPlan, gateway: GatewayPlan) -> Iterator[Manifest]:

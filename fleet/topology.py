@@ -7,7 +7,7 @@ from rich.table import Table
 
 from fleet.duration import format_duration
 from fleet.names import Tier
-from fleet.plan import ClusterPlan, DiscoveredEdge, Plan
+from fleet.plan import ClusterPlan, DestinationEdge, DiscoveredEdge, Plan
 
 Format = Literal["table", "mermaid"]
 
@@ -15,7 +15,7 @@ Format = Literal["table", "mermaid"]
 def topology_table(plan: Plan) -> Table:
     stacks = {plan.stacks[name] for name in plan.clusters} if plan.stacks else set[str]()
     among = f" of {len(stacks)} stacks" if len(stacks) > 1 else ""
-    edges = len(plan.edges) + len(plan.discovered)
+    edges = len(plan.edges) + len(plan.discovered) + sum(len(each.destinations) for each in plan.clusters.values())
     table = Table(title=f"{len(plan.clusters)} clusters{among}, {edges} edges", title_justify="left")
     for column in ("from", "to"):
         table.add_column(column, overflow="fold")
@@ -43,9 +43,31 @@ def topology_table(plan: Plan) -> Table:
         ends = _named(plan, edge.sender), _named(plan, edge.receiver)
         table.add_row(*ends, "alerts", "whatever fires", "at once", "-", *wave(edge.sender, edge.receiver))
     for cluster in plan.clusters.values():
-        for name in cluster.destinations:
-            table.add_row(cluster.name, name, "remote write", "everything", "at once", "-", *wave(cluster.name))
+        for edge in cluster.destinations:
+            ends = cluster.name, edge.name
+            table.add_row(*ends, "remote write", _kept(edge), "at once", _rate(edge), *wave(cluster.name))
     return table
+
+
+def _kept(edge: DestinationEdge) -> str:
+    shown = ", ".join(edge.keep) or "everything"
+    return shown if len(shown) <= _WIDE else f"{len(edge.keep)} patterns"
+
+
+_WIDE = 24  # characters, from which on a column pushes others out of the table
+
+
+def _rate(edge: DestinationEdge) -> str:
+    return "unknown" if edge.rate is None else f"{edge.rate:,.0f}/s"
+
+
+def outside(plan: Plan) -> Iterator[str]:
+    """What receivers outside of the fleet are, and how a sender shows who it is."""
+    for edge in {edge.name: edge for cluster in plan.clusters.values() for edge in cluster.destinations}.values():
+        found = edge.destination
+        ways = " and ".join(found.auth.ways) if found.auth is not None else "nothing"
+        tenant = f", tenant {found.tenant}" if found.tenant is not None else ""
+        yield f"→ {edge.name}: {found.kind} at {found.url}{tenant}, shown {ways}"
 
 
 def _named(plan: Plan, name: str) -> str:
@@ -85,12 +107,13 @@ def _drawing(plan: Plan) -> Iterator[str]:
         yield f'{nodes[edge.sender]} -.->|"{len(edge.keep)} metrics"| {nodes[edge.receiver]}'
     for edge in plan.alerts:
         yield f'{nodes[edge.sender]} -.->|"alerts"| {nodes[edge.receiver]}'
-    destinations = dict.fromkeys(name for cluster in plan.clusters.values() for name in cluster.destinations)
-    for number, name in enumerate(destinations):
-        yield f'd{number}[("{name}")]'
-        for cluster in plan.clusters.values():
-            if name in cluster.destinations:
-                yield f"{nodes[cluster.name]} -.-> d{number}"
+    outward = [edge for cluster in plan.clusters.values() for edge in cluster.destinations]
+    kinds = {edge.name: edge.destination.kind for edge in outward}
+    for number, (name, kind) in enumerate(kinds.items()):
+        yield f'd{number}[("{name}<br/>{kind}")]'
+        for edge in outward:
+            if edge.name == name:
+                yield f'{nodes[edge.sender]} -.->|"{_kept(edge)}"| d{number}'
 
 
 def _shape(cluster: ClusterPlan, name: str) -> str:

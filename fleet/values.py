@@ -12,7 +12,7 @@ from fleet import gateway, headers, pods, versions
 from fleet.alertmanager import alertmanager
 from fleet.duration import format_duration
 from fleet.grafana import grafana
-from fleet.keys import mounted, password_key, tls_keys, username_key
+from fleet.keys import tls_keys
 from fleet.names import (
     ALERT_CREDENTIALS,
     ALERTMANAGERS_KEY,
@@ -23,9 +23,10 @@ from fleet.names import (
     object_labels,
     service_labels,
 )
-from fleet.page import Destination, Resources
-from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge
+from fleet.page import Resources
+from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge, WriteEdge
 from fleet.quantity import parse_quantity
+from fleet.remote_write import write_queue
 from fleet.scrape import annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job
 from fleet.storage import KEPT, volume_claim
 
@@ -42,9 +43,9 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A remote-write edge seen by its sender, with the receiver's URL."""
+    """Where a sender writes, with the receiver's URL: the fleet's own global Prometheus, or somebody else."""
 
-    edge: RemoteWriteEdge
+    edge: WriteEdge
     url: object
 
 
@@ -194,13 +195,12 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
     secrets = [*_mounted_secrets(cluster, children, receivers)]
     if secrets:
         spec["secrets"] = secrets
-    inlined = [receiver.edge for receiver in receivers if receiver.edge.key.has_password]
+    inlined = [edge for edge in _own(receivers) if edge.key.has_password]
     if secrets or inlined:
         jobs.append(held_keys_job(secrets, inlined))
     if jobs:
         spec["additionalScrapeConfigs"] = jobs
-    queues = [_remote_write(receiver) for receiver in receivers]
-    queues += [_destination(name, each) for name, each in cluster.destinations.items()]
+    queues = [write_queue(receiver.edge, receiver.url) for receiver in receivers]
     if queues:
         spec["remoteWrite"] = queues
     # The operator's ten minutes are of a Prometheus that wrote down its memory; today a log has all of it. What takes
@@ -222,10 +222,15 @@ def _mounted_secrets(cluster: ClusterPlan, children: Sequence[Child], receivers:
     """Whose files this Prometheus reads its keys from."""
     if children or cluster.discovered:
         yield FEDERATION_CREDENTIALS
-    if any(tls_keys(receiver.edge) for receiver in receivers):
+    if any(tls_keys(edge) for edge in _own(receivers)):
         yield REMOTE_WRITE_CREDENTIALS
     if cluster.sends_alerts:
         yield ALERT_CREDENTIALS
+
+
+def _own(receivers: Sequence[Receiver]) -> Iterator[RemoteWriteEdge]:
+    """The fleet's own edges among them."""
+    return (receiver.edge for receiver in receivers if isinstance(receiver.edge, RemoteWriteEdge))
 
 
 _QUERY_TIMEOUT, _FLUSH_DEADLINE = 120, 60
@@ -268,37 +273,3 @@ def _tsdb(cluster: ClusterPlan) -> Values:
 
 def _resources(resources: Resources) -> Values:
     return resources.model_dump(exclude_none=True, exclude_defaults=True)
-
-
-def _destination(name: str, destination: Destination) -> Values:
-    queue: Values = {"name": name, "url": destination.url}
-    if (basic := destination.basic_auth) is not None:
-        queue["basicAuth"] = {
-            "username": {"name": basic.secret, "key": basic.username_key},
-            "password": {"name": basic.secret, "key": basic.password_key},
-        }
-    if (bearer := destination.bearer) is not None:
-        queue["authorization"] = {"credentials": {"name": bearer.secret, "key": bearer.token_key}}
-    return queue
-
-
-def _remote_write(receiver: Receiver) -> Values:
-    edge = receiver.edge
-    basic_auth = {
-        "username": {"name": REMOTE_WRITE_CREDENTIALS, "key": username_key(edge)},
-        "password": {"name": REMOTE_WRITE_CREDENTIALS, "key": password_key(edge)},
-    }
-    files = {f"{field}File": mounted(edge, key) for field, key in tls_keys(edge).items()}
-    return {
-        "name": edge.receiver,
-        "url": receiver.url,
-        **({"basicAuth": basic_auth} if edge.key.has_password else {}),
-        # By path: files whose contents change are read anew, and the queue goes on.
-        "tlsConfig": {"serverName": edge.server.name, "minVersion": "TLS12", **files},
-        "writeRelabelConfigs": [
-            {"action": "keep", "sourceLabels": ["__name__"], "regex": "|".join(edge.keep)},
-            *({"targetLabel": label, "replacement": value} for label, value in edge.labels.items()),
-            # An application's own label must not count in another's region.
-            *([] if edge.region is not None else [{"action": "labeldrop", "regex": "region"}]),
-        ],
-    }

@@ -79,6 +79,7 @@ _ETCD = "go.etcd.io/etcd/server/v3"
 _NODE_EXPORTER = "github.com/prometheus/node_exporter"
 _CYCLONUS = "github.com/mattfenwick/cyclonus"
 _APPS = "prometheus-fleet/apps"
+_OPERATOR_CONFIG = "prometheus-fleet/tools/operator-config"
 _PULUMI = "github.com/pulumi/pulumi/pkg/v3"
 _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
 
@@ -161,7 +162,11 @@ PULUMI = (
     ),
 )
 
-JUDGES = (_tool("cyclonus", _CYCLONUS, _commands(_CYCLONUS, "cyclonus")),)
+JUDGES = (
+    _tool("cyclonus", _CYCLONUS, _commands(_CYCLONUS, "cyclonus")),
+    # Of this project: a cluster's own words on a Prometheus object, by the operator's and the API server's packages.
+    Build(HERE / "tools" / "operator-config", _OPERATOR_CONFIG, {"operator-config": _OPERATOR_CONFIG}),
+)
 """What only tests run."""
 
 

@@ -8,10 +8,11 @@ from fleet.compiler.advice import warnings
 from fleet.compiler.alerting import alerting_problems
 from fleet.compiler.budgets import over_budget
 from fleet.compiler.clusters import cluster_plan, cluster_problems
-from fleet.compiler.destinations import destination_problems
+from fleet.compiler.destinations import destination_edges, destination_problems, flow_problems
 from fleet.compiler.discovery import discovery, discovery_problems
 from fleet.compiler.edges import alerts, federation, remote_write
 from fleet.compiler.gateways import gateway_problems
+from fleet.compiler.holdings import Holdings
 from fleet.compiler.intervals import interval_problems
 from fleet.compiler.keys import key_problems, shared_password_problems
 from fleet.compiler.matches import match_problems
@@ -56,8 +57,20 @@ def compile_page(
     sent = tuple(alerts(page, topology, stacks))
     edges, found = (*scrapes, *writes, *sent), discovery(page, rules)
     _refuse_page(page, [*key_problems(page, edges, found)])
+    upward = (*scrapes, *writes, *(edge for each in found.values() for edge in each.edges))
+    holdings = Holdings(page, topology, rules, upward)
+    outward = destination_edges(page, holdings)
+    _refuse_page(page, [*flow_problems(page, holdings, outward)])
     clusters = {
-        name: cluster_plan(page, topology, edges, name, discovery=found.get(name), rules=rules)
+        name: cluster_plan(
+            page,
+            topology,
+            edges,
+            name,
+            discovery=found.get(name),
+            destinations=outward.get(name, ()),
+            rules=rules,
+        )
         for name in page.clusters
     }
     calls = (*edges, *found.values(), *(reader for each in clusters.values() for reader in each.readers))

@@ -35,7 +35,7 @@ class Estimate:
 
     def like_a_leaf(self, own: Expected | None) -> int:
         """Series that a child serves which is expected to be like this; like the page says where None."""
-        expected = self._expected(own)
+        expected = self.expected(own)
         return sum(series_of(each, expected) for each in self.rules) + self._extra("leaf")
 
     def region(self, name: str, leaves: Iterable[str]) -> int:
@@ -45,25 +45,26 @@ class Estimate:
         """
         found = self.page.clusters[name].discover.values()
         own = (*(self.page.clusters[leaf].expect for leaf in leaves), *(child.expect for child in found))
-        each = [self._expected(expect) for expect in own]
+        each = [self.expected(expect) for expect in own]
         # Every rule is there twice: over the region, and per cluster.
         # Of its own gateway and Prometheus it says what one leaf says of them.
-        of_itself = sum(_count(rule, rule.region.by, self.page.expect) for rule in of_every_tier(self.rules))
+        of_itself = sum(series_with(rule, rule.region.by, self.page.expect) for rule in of_every_tier(self.rules))
         of_leaves = sum(self._per_leaf(expected) for expected in each)
         return of_leaves + of_itself + _COVERAGE + self._added(len(each)) + self._extra("regional")
 
     def _per_leaf(self, expected: Expected) -> int:
-        return 2 * sum(_count(rule, rule.region.by, expected) for rule in self.rules)
+        return 2 * sum(series_with(rule, rule.region.by, expected) for rule in self.rules)
 
     def _added(self, leaves: int) -> int:
         """What the page has regions record: for each cluster again where a rule tells them apart."""
         labels = ((rule, _labels_of(rule)) for rule in self.page.rules.regional.inline)
         return sum(
-            _count(rule, kept - _OF_THE_LEAF, self.page.expect) * (leaves if "cluster" in kept else 1)
+            series_with(rule, kept - _OF_THE_LEAF, self.page.expect) * (leaves if "cluster" in kept else 1)
             for rule, kept in labels
         )
 
-    def _expected(self, own: Expected | None) -> Expected:
+    def expected(self, own: Expected | None) -> Expected:
+        """The page's, with what is said of one cluster on top."""
         if own is None:
             return self.page.expect
         return self.page.expect.model_copy(update=own.model_dump(include=own.model_fields_set))
@@ -72,9 +73,9 @@ class Estimate:
         return sum(extra.series for extra in self.page.federate if extra.of == tier)
 
 
-def series_of(rule: Rule, expected: Expected) -> int:
-    """That a leaf records by it which is like this."""
-    return _count(rule, _labels_of(rule) - _OF_THE_LEAF, expected)
+def series_of(rule: Recorded, expected: Expected) -> int:
+    """That a cluster records by it which is like this."""
+    return series_with(rule, _labels_of(rule) - _OF_THE_LEAF, expected)
 
 
 def _labels_of(rule: Recorded) -> frozenset[str]:
@@ -86,7 +87,8 @@ def _labels(expr: str) -> frozenset[str]:
     return result_labels(promql_parser.parse(expr)) or frozenset()
 
 
-def _count(rule: Recorded, labels: Iterable[str], expected: Expected) -> int:
+def series_with(rule: Recorded, labels: Iterable[str], expected: Expected) -> int:
+    """Of one cluster that is like this, told apart by `labels`."""
     counts = {"namespace": expected.namespaces, "service": expected.services, "node": expected.nodes}
     return prod(counts.get(label) or _values(rule.expr, label) for label in labels)
 

@@ -13,7 +13,7 @@ from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
 from fleet.names import Tier
 from fleet.page import Cluster, GlobalRule, Page, RegionRule, Rule, Settings
-from fleet.plan import ClusterPlan, Discovery, Edge
+from fleet.plan import ClusterPlan, DestinationEdge, Discovery, Edge
 
 _LEVEL = {Tier.LEAF: "cluster", Tier.REGIONAL: "regional", Tier.GLOBAL: "global", Tier.EDGE: "edge"}
 
@@ -55,6 +55,7 @@ def cluster_plan(
     name: str,
     *,
     discovery: Discovery | None,
+    destinations: tuple[DestinationEdge, ...],
     rules: tuple[Rule, ...],
 ) -> ClusterPlan:
     """`rules` are all that leaves record."""
@@ -86,7 +87,7 @@ def cluster_plan(
         resources=own.resources,
         receives_writes=is_receiver and bool(topology.writers),
         receives_edges=is_receiver and bool(named(page, Tier.EDGE)),
-        destinations={key: each for key, each in page.destinations.items() if name in each.senders},
+        destinations=destinations,
         maintenance=cluster.maintenance,
         alerting=page.alerting if cluster.tier is Tier.GLOBAL else None,
         alertmanager=page.alerting if cluster.tier is Tier.GLOBAL else cluster.alertmanager,

@@ -1,25 +1,95 @@
-"""Remote write: who may send, and that no sample is sent twice."""
+"""Who writes to receivers outside of the fleet: that each sender exists, and that no sample gets there twice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 from fleet.compiler.clusters import settings
-from fleet.compiler.topology import Topology
+from fleet.compiler.holdings import Holdings
+from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
-from fleet.page import Page
+from fleet.names import Tier
+from fleet.page import Destination, Page
 from fleet.page.problems import did_you_mean, nearest
+from fleet.plan import DestinationEdge, keeps
+from fleet.promql import is_literal
+from fleet.queues import queue
+
+_TIERS = tuple(tier.value for tier in Tier)
+
+_PER_SEND = {"amazon": 1000, "azure": 1000}
+"""Samples: both take a request of 1 MB at most, compressed."""
+
+
+def senders(page: Page, destination: Destination) -> tuple[str, ...]:
+    """Clusters that write to it."""
+    return tuple(dict.fromkeys(name for each in destination.senders for name in _meant(page, each)))
+
+
+def _meant(page: Page, sender: str) -> Sequence[str]:
+    """A tier's name stands for all of its clusters."""
+    return named(page, Tier(sender)) if sender in _TIERS and sender not in page.clusters else [sender]
+
+
+def destination_edges(page: Page, holdings: Holdings) -> Mapping[str, tuple[DestinationEdge, ...]]:
+    """By sender, in the page's order."""
+    edges: dict[str, tuple[DestinationEdge, ...]] = {}
+    for name, destination in page.destinations.items():
+        for sender in senders(page, destination):
+            edges[sender] = (*edges.get(sender, ()), _edge(page, holdings, sender, name, destination))
+    return edges
+
+
+def _edge(page: Page, holdings: Holdings, sender: str, name: str, destination: Destination) -> DestinationEdge:
+    cluster = page.clusters[sender]
+    rate = _rate(page, holdings, sender, destination)
+    return DestinationEdge(
+        sender=sender,
+        name=name,
+        destination=destination,
+        asserts_cluster=cluster.tier in {Tier.LEAF, Tier.EDGE},
+        region=cluster.region,
+        rate=rate,
+        queue=queue(rate, destination.queue, _PER_SEND.get(destination.kind)),
+    )
+
+
+def _rate(page: Page, holdings: Holdings, sender: str, destination: Destination) -> float | None:
+    """Samples per second."""
+    if destination.series is not None:
+        return destination.series / min(page.intervals.scrape, page.intervals.rules).total_seconds()
+    # Beside what is known by name, a Prometheus has all that anybody asks it to scrape.
+    if not destination.keep or any(keeps(destination.keep, stranger) for stranger in _STRANGERS):
+        return None
+    rates = [rate for metric, rate in holdings.of[sender].items() if keeps(destination.keep, metric)]
+    return sum(rate for rate in rates if rate is not None) if None not in rates else None
+
+
+_STRANGERS = ("fleet_stranger", "Stranger", "_x")
+"""Names that nothing produces: a pattern that keeps one of them keeps raw metrics of anybody."""
 
 
 def destination_problems(page: Page, topology: Topology) -> Iterator[Problem]:
+    """What is wrong whatever a sender holds."""
     for name, destination in page.destinations.items():
         where = ("destinations", name, "senders")
         if name in page.clusters:
             yield at(["destinations", name], "a cluster has this name already, and both would name the same queue")
         for number, sender in enumerate(destination.senders):
-            if sender not in page.clusters:
+            if sender in destination.senders[:number]:
+                yield at((*where, number), f"{sender} is named twice")
+            elif sender in page.clusters:
+                tier = page.clusters[sender].tier
+                if sender in _TIERS:
+                    message = f"{sender} is the name of a cluster and of a tier, and nobody could tell which is meant"
+                    yield at((*where, number), message, topology.top)
+                elif tier in destination.senders:
+                    yield at((*where, number), f"has no effect: {tier} stands for all of its clusters already")
+            elif sender not in _TIERS:
                 message = f"there is no cluster {sender!r}{did_you_mean(sender, page.clusters)}"
                 yield at((*where, number), message, nearest(sender, page.clusters) or topology.top)
-            elif sender in destination.senders[:number]:
-                yield at((*where, number), f"{sender} is named twice")
+            elif not named(page, Tier(sender)):
+                yield at((*where, number), f"no cluster has tier {sender}: nobody writes here", topology.top)
     yield from _replica_problems(page, topology)
 
 
@@ -27,7 +97,7 @@ def _replica_problems(page: Page, topology: Topology) -> Iterator[Problem]:
     reasons = {
         sender: f"each replica would write every sample to {name}, and the second one is refused"
         for name, destination in page.destinations.items()
-        for sender in destination.senders
+        for sender in senders(page, destination)
     }
     for writer in topology.writers:
         reasons[writer] = f"each replica would write every sample to {topology.top}, and the second one is refused"
@@ -41,3 +111,109 @@ def _replica_problems(page: Page, topology: Topology) -> Iterator[Problem]:
             continue
         own = cluster.replicas is not None
         yield at(["clusters", name, "replicas"] if own else ["tiers", cluster.tier.value, "replicas"], reason, 1)
+
+
+def flow_problems(page: Page, holdings: Holdings, edges: Mapping[str, Sequence[DestinationEdge]]) -> Iterator[Problem]:
+    """What is wrong with what each sender sends."""
+    for name, destination in page.destinations.items():
+        of_name = [each for of_sender in edges.values() for each in of_sender if each.name == name]
+        yield from _idle_problems(page, holdings, name, of_name)
+        yield from _keep_problems(holdings, name, destination, of_name)
+        yield from _queue_problems(name, of_name)
+    yield from _twice(holdings, edges)
+
+
+def _idle_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[DestinationEdge]) -> Iterator[Problem]:
+    """Of senders that send nothing; where none sends anything, it is the list that is wrong."""
+    busy = {edge.sender for edge in edges if any(map(edge.carries, holdings.of[edge.sender]))}
+    for number, sender in enumerate(page.destinations[name].senders):
+        if busy and not busy.intersection(_meant(page, sender)):
+            yield at(["destinations", name, "senders", number], f"keep leaves nothing of what {sender} holds")
+
+
+def _keep_problems(
+    holdings: Holdings, name: str, destination: Destination, edges: Sequence[DestinationEdge]
+) -> Iterator[Problem]:
+    held = sorted({metric for edge in edges for metric in holdings.of[edge.sender]})
+    who = " and ".join(edge.sender for edge in edges[:2]) + (" and others" if len(edges) > 2 else "")  # noqa: PLR2004
+    for number, pattern in enumerate(destination.keep):
+        if any(keeps([pattern], metric) for metric in held):
+            continue
+        allowed = f"; keep: [{pattern}] at the top of the page allows it" if is_literal(pattern) else ""
+        hint = did_you_mean(pattern, held) or allowed
+        message = f"keeps nothing: no rule and no allowed metric of {who} is like {pattern!r}{hint}"
+        yield at(["destinations", name, "keep", number], message, nearest(pattern, held) or held[0])
+
+
+def _queue_problems(name: str, edges: Sequence[DestinationEdge]) -> Iterator[Problem]:
+    known = [edge for edge in edges if edge.rate is not None and edge.queue.carries is not None]
+    busiest = max(known, key=lambda edge: edge.rate or 0, default=None)
+    if busiest is None or busiest.rate is None or busiest.queue.carries is None:
+        return
+    settings, carries = busiest.destination.queue, busiest.queue.carries
+    if carries >= busiest.rate:
+        return
+    needed = queue(busiest.rate, settings.model_copy(update={"max_shards": None, "min_shards": None}))
+    message = (
+        f"carries {carries:.0f} samples per second at most, {busiest.queue.max_shards} requests of "
+        f"{busiest.queue.max_samples_per_send} each half second, and {busiest.sender} is expected to have "
+        f"{busiest.rate:.0f}"
+    )
+    yield at(["destinations", name, "queue", "maxShards"], message, needed.max_shards)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What a sender writes to a store."""
+
+    edge: DestinationEdge
+    names: frozenset[str]
+
+
+def _twice(holdings: Holdings, edges: Mapping[str, Sequence[DestinationEdge]]) -> Iterator[Problem]:
+    """Of what a cluster writes to a store, what a cluster above it has from there and writes there as well."""
+    stores: dict[tuple[str, str | None], list[_Way]] = {}
+    for sender, of_sender in edges.items():
+        for edge in of_sender:
+            names = frozenset(filter(edge.carries, holdings.of[sender]))
+            stores.setdefault(edge.destination.store, []).append(_Way(edge, names))
+    for ways in stores.values():
+        yield from _of_one_sender(ways)
+        # The first: what else is doubled has the same reason.
+        yield from islice(_between_two(holdings, ways), 1)
+
+
+def _between_two(holdings: Holdings, ways: Sequence[_Way]) -> Iterator[Problem]:
+    for way in ways:
+        for above, brought in holdings.arriving(way.edge.sender, way.names):
+            for upper in ways:
+                if upper.edge.sender == above and (double := sorted(brought & upper.names)):
+                    yield _doubled(way.edge, upper, double)
+
+
+def _of_one_sender(ways: Sequence[_Way]) -> Iterator[Problem]:
+    seen: dict[str, _Way] = {}
+    for way in ways:
+        other = seen.setdefault(way.edge.sender, way)
+        if other is not way and (double := sorted(other.names & way.names)):
+            message = f"is the same store as {other.edge.name}: {way.edge.sender} would write {double[0]} there twice"
+            yield at(["destinations", way.edge.name, "keep"], message, _others(way, other.names))
+
+
+def _doubled(lower: DestinationEdge, upper: _Way, double: Sequence[str]) -> Problem:
+    more = f" and {len(double) - 1} more" if len(double) > 1 else ""
+    where = ["destinations", upper.edge.name, "keep"]
+    message = (
+        f"{double[0]}{more} of {lower.sender} would reach this store twice: {lower.sender} writes it "
+        f"to {lower.name}, and {upper.edge.sender}, which has it from there, writes it too; "
+        "sums would double, so keep here what nobody else sends"
+    )
+    return at(where, message, _others(upper, frozenset(double)))
+
+
+def _others(way: _Way, double: frozenset[str]) -> list[str] | None:
+    """Patterns that leave out what is doubled, as far as whole levels do."""
+    rest = way.names - double
+    levels = [level for level in ("global", "region", "cluster") if any(each.startswith(f"{level}:") for each in rest)]
+    whole = [level for level in levels if not any(each.startswith(f"{level}:") for each in double)]
+    return [f"{level}:.+" for level in whole] or sorted(rest)[:3] or None

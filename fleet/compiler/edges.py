@@ -5,14 +5,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from fleet.alerts import sent_by_edges
-from fleet.compiler.budgets import Estimate
+from fleet.compiler.budgets import Estimate, series_of
 from fleet.compiler.clusters import settings
 from fleet.compiler.gateways import gateway_plan
 from fleet.compiler.keys import edge_key
 from fleet.compiler.topology import Topology
 from fleet.names import Tier, server_name
-from fleet.page import Page, Rule
+from fleet.page import Page, QueueSettings, Rule
 from fleet.plan import FLEET, AlertEdge, FederationEdge, Identity, Key, RemoteWriteEdge
+from fleet.queues import Queue, queue
 from fleet.rules import source_metrics, without_gateways
 
 
@@ -78,8 +79,19 @@ def remote_write(
         recorded = tuple(sorted(rule.record for rule in (rules if has_gateway else without_gateways(rules))))
         keep = raw if cluster.tier is Tier.EDGE else recorded
         server, across = _receiving(page, topology, stacks, name, f"{name}.{topology.top}")
-        edge = RemoteWriteEdge(name, topology.top, cluster.region, server, across, Key(), keep)
+        edge = RemoteWriteEdge(
+            name, topology.top, cluster.region, server, across, Key(), keep, _queue(page, rules, name)
+        )
         yield replace(edge, key=edge_key(page, edge.id))
+
+
+def _queue(page: Page, rules: Sequence[Rule], sender: str) -> Queue:
+    """Of an edge's raw series nobody knows how many there are."""
+    cluster, rate = page.clusters[sender], None
+    if cluster.tier is Tier.LEAF:
+        expected = Estimate(page, rules).expected(cluster.expect)
+        rate = sum(series_of(rule, expected) for rule in rules) / page.intervals.rules.total_seconds()
+    return queue(rate, QueueSettings())
 
 
 def alerts(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[AlertEdge]:

@@ -73,6 +73,12 @@ class Queries:
         return bool(self.writers) or any(each.destinations for each in self.plan.everywhere.values())
 
     @cached_property
+    def has_queues_side_by_side(self) -> bool:
+        """Whether a Prometheus writes to others whose raw series are here: the global cluster's own, or an edge's."""
+        here = (self.top, *(each for each in self.plan.everywhere.values() if each.tier is Tier.EDGE))
+        return any(each.destinations for each in here)
+
+    @cached_property
     def has_gateways(self) -> bool:
         return any(each.gateway is not None for each in self.plan.everywhere.values())
 

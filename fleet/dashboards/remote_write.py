@@ -21,8 +21,8 @@ from fleet.dashboards.panels import (
     number,
     table,
 )
-from fleet.dashboards.queries import CLUSTER, OWN, Queries
-from fleet.names import PROJECT
+from fleet.dashboards.queries import CLUSTER, OWN, Queries, largest
+from fleet.names import PROJECT, PROMETHEUS
 
 REMOTE_WRITE = f"{PROJECT}-remote-write"
 
@@ -37,6 +37,8 @@ def remote_write(queries: Queries) -> Dashboard:
         *in_a_row(*(each.top(queries, CLUSTER) for each in (measures.SENT, measures.LAG, measures.SHARDS))),
         *in_a_row(*(each.top(queries, CLUSTER) for each in (measures.FAILED, measures.DROPPED, measures.RETRIED))),
     ]
+    if queries.has_queues_side_by_side:
+        panels += in_a_row(*_by_queue(queries))
     if queries.writers:
         panels += in_a_row(_answers(queries), _refused_over_time(queries))
     description = (
@@ -112,6 +114,28 @@ def _writers(queries: Queries) -> Panel:
         sort="Lag",
         links=TO_CLUSTER,
     )
+
+
+def _by_queue(queries: Queries) -> Iterator[Panel]:
+    """Of whose raw series are here; leaves and regions record theirs over all of their queues."""
+    top = queries.top.name
+    whose = f"Of {top} and of edges, each queue by itself, the ten largest. A line without a cluster is {top}'s."
+
+    def rate(metric: str) -> str:
+        counted = f'prometheus_remote_storage_{metric}{{job="{PROMETHEUS}"}}[5m]'
+        return largest(lambda at: f"sum by (cluster, remote_name) (rate({counted}{at}))")
+
+    def lag(at: str) -> str:
+        stamps = (f"prometheus_remote_storage_queue_highest_{each}_seconds" for each in ("timestamp", "sent_timestamp"))
+        newest, sent = (f'{stamp}{{job="{PROMETHEUS}"}}{at}' for stamp in stamps)
+        # A queue that has never got anything through says 0, which is no time.
+        return f"max by (cluster, remote_name) ({newest} - ({sent} > 0))"
+
+    name = "{{cluster}} → {{remote_name}}"
+    yield lines("Samples by queue, top 10", whose, rate("samples_total"), SAMPLES_PER_SECOND, name)
+    yield lines("Lag by queue, top 10", whose, largest(lag), SECONDS, name)
+    lost = f"{whose} What a receiver refuses is lost."
+    yield lines("Refused by queue, top 10", lost, rate("samples_failed_total"), SAMPLES_PER_SECOND, name)
 
 
 # Each by itself: they have the same labels, and `or` would show the first alone.

@@ -21,6 +21,8 @@ _LABEL = r"[a-zA-Z_][a-zA-Z0-9_]*"
 _RECORD = r"[a-z][a-z0-9_]*:[a-z0-9]+"
 _RECORDED = "what this tier records: its name has its level first, as in"
 _METRIC = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_TENANT = r"(?!\.\.?$)[a-zA-Z0-9!_.*'()-]{1,150}"
+_UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 _GO_TIME = re.compile(r"^(\d{4}-\d\d-\d\d \S+) ([+-]\d{4}) \S+$")
 
@@ -130,6 +132,17 @@ def _url(text: str) -> str:
     return text
 
 
+def _metric_pattern(text: str) -> str:
+    try:
+        # The same syntax: Prometheus anchors it at both ends.
+        promql_parser.parse(f'{{__name__=~"{text}"}}')
+        re.compile(text)
+    except (ValueError, re.error):
+        msg = f"{text!r} is neither the name of a metric nor a pattern of names, as region:.+ is one"
+        raise ValueError(msg) from None
+    return text
+
+
 def _matcher(text: str) -> str:
     fitting = re.fullmatch(rf"({_LABEL})(=~|!~|!=|=)\"((?:[^\"\\]|\\.)*)\"", text)
     if fitting is None:
@@ -172,6 +185,14 @@ SecretName = Annotated[str, _unspoken(_NAME, "the name of a Secret: lower-case l
 SecretKey = Annotated[str, _unspoken(_KEY, "a key of a Secret: letters, digits, -, _ and .")]
 Pem = Annotated[str, AfterValidator(_pem), Field(examples=["-----BEGIN CERTIFICATE-----\n…"])]
 """Certificates alone: what else stood there is left out."""
+MetricPatterns = Annotated[
+    tuple[Annotated[str, Field(min_length=1), AfterValidator(_metric_pattern)], ...],
+    BeforeValidator(_one_or_many),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+"""Names, or regular expressions of names."""
+Tenant = Annotated[str, _matching(_TENANT, "a tenant: letters, digits and !-_.*'() inside, at most 150")]
+Uuid = Annotated[str, _matching(_UUID, "a UUID such as 00000000-0000-0000-0000-000000000000")]
 Matcher = Annotated[str, AfterValidator(_matcher)]
 """Of an alert's label, as Alertmanager and PromQL write it."""
 Url = Annotated[str, AfterValidator(_url), Field(json_schema_extra={"format": "uri"})]

@@ -4,13 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from fleet import versions
 from fleet.duration import Duration, format_duration
 from fleet.names import Tier
+from fleet.page.destinations import Destination
 from fleet.page.fields import (
     Blocks,
     Host,
@@ -29,25 +29,12 @@ from fleet.page.fields import (
     Url,
 )
 from fleet.page.recording import GlobalRule, RegionRule, Rule
+from fleet.page.shape import Strict as _Strict
+from fleet.page.shape import wrong
 from fleet.quantity import Quantity
-
-
-def wrong(field: str, message: str, right: object = None) -> PydanticCustomError:
-    """A mistake of one field (its name on the page) that another field makes one; `right` is a value that would do."""
-    return PydanticCustomError("wrong", "{message}", {"message": message, "field": field, "right": right})
-
 
 Auth = Literal["basic", "mtls", "both"]
 Generation = Annotated[int, Field(ge=1, strict=True)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        use_attribute_docstrings=True,
-    )
 
 
 class Chart(_Strict):
@@ -335,35 +322,6 @@ class ExtraMatch(_Strict):
     """The tier whose clusters are asked for it."""
 
 
-class BasicAuth(_Strict):
-    secret: SecretName = Field(examples=["long-term-storage"])
-    """A Secret that exists in the sender's monitoring namespace."""
-    username_key: SecretKey = "username"
-    password_key: SecretKey = "password"  # noqa: S105 (the name of a key)
-
-
-class Bearer(_Strict):
-    secret: SecretName = Field(examples=["long-term-storage"])
-    """A Secret that exists in the sender's monitoring namespace."""
-    token_key: SecretKey = "token"  # noqa: S105 (the name of a key)
-
-
-class Destination(_Strict):
-    """A receiver of remote write outside of the fleet, such as long-term storage."""
-
-    url: Url = Field(examples=["https://metrics.example.com/api/v1/push"])
-    senders: tuple[Name, ...] = Field(min_length=1, examples=[["hub"]])
-    """Clusters that write everything they hold to it."""
-    basic_auth: BasicAuth | None = Field(default=None, examples=[{"secret": "long-term-storage"}])
-    bearer: Bearer | None = Field(default=None, examples=[{"secret": "long-term-storage"}])
-
-    @model_validator(mode="after")
-    def _one_credential(self) -> Self:
-        if self.basic_auth is not None and self.bearer is not None:
-            raise wrong("bearer", "basicAuth and bearer exclude each other")
-        return self
-
-
 class UrlSecret(_Strict):
     """A URL that is a secret: whoever knows it may write there. It stands in the stack's config, or in a Secret."""
 
@@ -479,7 +437,7 @@ class Cluster(Settings):
     datacenter: LabelValue | None = Field(default=None, examples=["fra"])
     environment: LabelValue | None = Field(default=None, examples=["production"])
     """With `production` or `prod` on any cluster, the fleet needs `alerting.deadMansSwitch`."""
-    labels: dict[LabelName, LabelValue] = {}
+    labels: dict[LabelName, LabelValue] = Field(default={})
     """Further external labels of a leaf or an edge."""
     kubeconfig: Path | None = Field(default=None, examples=["kubeconfigs/eu-1.yaml"])
     """Relative to Pulumi.yaml's folder. Absent: `$KUBECONFIG`, then `~/.kube/config`."""
@@ -509,7 +467,7 @@ class Cluster(Settings):
     tls: Tls | None = Field(default=None, examples=[{"mode": "existing", "secret": "gateway-certificate"}])
     pod_security: Literal["baseline", "privileged"] | None = Field(default=None, examples=["baseline"])
     """Pod Security Standard for other pods in its namespace; where absent, the strictest that its release meets."""
-    values: dict[str, JsonValue] = {}
+    values: dict[str, JsonValue] = Field(default={})
     """Chart values on top of everything else, for this cluster alone."""
 
     @model_validator(mode="after")
@@ -594,14 +552,14 @@ class Page(_Strict):
     """What is recorded beside what the program records."""
     federate: tuple[ExtraMatch, ...] = ()
     """What goes up beside the recorded series."""
-    destinations: dict[Name, Destination] = {}
-    """Remote-write receivers outside of the fleet."""
+    destinations: dict[Name, Destination] = Field(default={})
+    """Remote-write receivers outside of the fleet: docs/destinations.md has an example of each kind."""
     alerting: Alerting = Alerting()
     dashboards: bool = Field(default=True, strict=True, examples=[False])
     """ConfigMaps in the global cluster from which a Grafana's sidecar loads the fleet's dashboards."""
     grafana: bool = Field(default=False, strict=True, examples=[True])
     """Whether the chart's Grafana runs in the global cluster; its password lies in the Secret `grafana-admin`."""
-    values: dict[str, JsonValue] = {}
+    values: dict[str, JsonValue] = Field(default={})
     """Chart values on top of the program's, for every cluster."""
     waves: Waves = Waves()
     protect: bool = True

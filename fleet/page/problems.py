@@ -39,7 +39,7 @@ def page_problem(details: ErrorDetails) -> Problem:
             return _unknown_key(loc, given)
         case "wrong":
             context = details.get("ctx", {})
-            return at((*loc, context["field"]), message, context["right"])
+            return at((*loc, *context["field"].split(".")), message, context["right"])
         case "missing":
             message = "is missing"
         case "string_type" if details["loc"][-1] == "[key]":

@@ -22,14 +22,15 @@ from fleet_policies.tree import Node
 def _remote_write_auth(resource: Resource, _: Node) -> Iterator[Violation]:
     for server in servers(resource):
         for queue in remote_writes(server):
-            if not has_credential(queue.node):
+            # Within a cluster NetworkPolicies say who reaches it.
+            if not has_credential(queue.node) and not is_within_cluster(queue.url.text or ""):
                 what = "writes without a credential; give the queue `basicAuth` or a client certificate"
                 yield Violation(queue.where, what)
 
 
 remote_write_auth = ResourcePolicy(
     id="remote-write-auth",
-    description="A sender says who it is to the receiver that it writes to.",
+    description="A sender says who it is to the receiver outside of its cluster that it writes to.",
     severity=Severity.HIGH,
     why="A receiver that takes samples from anybody shows whatever anybody wants it to show.",
     remedy=(

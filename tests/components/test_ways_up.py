@@ -1,10 +1,13 @@
 """The ways up that stack dev does not have: remote write of leaves, two parents, a route, another destination."""
 
 import json
+from pathlib import Path
 
+import pulumi
 import pytest
 from test_program import Recorder, certificate, hash_of, htpasswd, run_program
 
+MIMIR = "a password of one's own"
 GATEWAY = {"type": "HTTPRoute", "parentRef": {"name": "public", "namespace": "gateways"}}
 
 
@@ -25,7 +28,20 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
         name: {"context": name, **each, **({"gateway": hosts[name]} if name in hosts else {})}
         for name, each in clusters.items()
     }
-    archive = {"url": "https://archive.example.com", "senders": ["hub"], "bearer": {"secret": "archive"}}
+    warehouse = {
+        "kind": "mimir",
+        "url": "https://mimir.example.com/api/v1/push",
+        "tenant": "fleet",
+        "senders": ["eu", "writer"],
+        "auth": {"basic": {"username": "fleet", "config": "mimir-password"}},
+        "keep": ["cluster:heartbeat:timestamp", "region:.+"],
+    }
+    archive = {
+        "kind": "generic",
+        "url": "https://archive.example.com",
+        "senders": ["hub"],
+        "auth": {"bearer": {"secret": "archive"}},
+    }
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("KUBECONFIG", str(kubeconfig))
         patched.delenv("FLEET_CHART", raising=False)
@@ -33,9 +49,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
             {
                 "gateway": GATEWAY,
                 "readers": {"grafana": {"clusters": "hub"}},
-                "destinations": {"archive": archive},
+                "destinations": {"archive": archive, "warehouse": warehouse},
                 "clusters": located,
-            }
+            },
+            {"mimir-password": MIMIR},
         )
 
 
@@ -63,7 +80,7 @@ def test_every_edge_has_a_password_of_its_own(program: Recorder) -> None:
 def test_a_leaf_that_writes_is_called_by_nobody(program: Recorder) -> None:
     assert not any(name.startswith("writer-gateway") for name in program.resources)
     assert set(program.secret_data("writer-remote-write-credentials")) == {"hub.username", "hub.password"}
-    (queue,) = spec(program, "writer")["remoteWrite"]
+    queue, _ = spec(program, "writer")["remoteWrite"]
     assert queue["url"] == "https://hub.example.com:443/api/v1/write"
 
 
@@ -127,10 +144,34 @@ def test_a_destination_is_named_with_its_secret_and_no_more(program: Recorder) -
         {
             "authorization": {"credentials": {"key": "token", "name": "archive"}},
             "name": "archive",
+            "queueConfig": {
+                "capacity": 10000.0,
+                "maxBackoff": "5s",
+                "maxSamplesPerSend": 2000.0,
+                "minBackoff": "100ms",
+                "retryOnRateLimit": True,
+            },
+            "tlsConfig": {"minVersion": "TLS12"},
             "url": "https://archive.example.com",
         },
         sort_keys=True,
     )
+
+
+def test_what_the_config_has_of_a_credential_lies_in_a_secret_of_each_sender_and_nowhere_else(
+    program: Recorder,
+) -> None:
+    for sender in ("eu", "writer"):
+        found = program.secret_data(f"{sender}-destination-credentials")
+        assert found == {"warehouse.username": "fleet", "warehouse.password": MIMIR}
+        queue = next(each for each in spec(program, sender)["remoteWrite"] if each["name"] == "warehouse")
+        names = {"username": "warehouse.username", "password": "warehouse.password"}
+        selected = {part: {"name": "destination-credentials", "key": key} for part, key in names.items()}
+        assert queue["basicAuth"] == selected
+        assert queue["headers"] == {"X-Scope-OrgID": "fleet"}
+    holders = [name for name, args in program.resources.items() if MIMIR in json.dumps(args.inputs)]
+    assert sorted(holders) == ["eu-destination-credentials", "writer-destination-credentials"]
+    assert "hub-destination-credentials" not in program.resources, "all that it shows lies in somebody's Secret"
 
 
 def test_one_credential_is_shown_to_all_that_a_parent_discovers_and_known_by_its_hash(program: Recorder) -> None:
@@ -140,3 +181,31 @@ def test_one_credential_is_shown_to_all_that_a_parent_discovers_and_known_by_its
     for generation in (1, 2):
         assert hash_of("hub-discovers", generation) in account["caddy.json"]
     assert "password of" not in json.dumps(account)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [(" ", "is empty"), (f"{MIMIR}\n", "begins or ends with a blank or a newline, which would be part")],
+)
+def test_a_credential_that_would_not_do_is_refused_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, why: str
+) -> None:
+    (tmp_path / "kubeconfig").write_text("kubeconfig of all")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.delenv("FLEET_CHART", raising=False)
+    archive = {
+        "kind": "generic",
+        "url": "https://archive.example.com",
+        "senders": "hub",
+        "auth": {"bearer": {"config": "token"}},
+    }
+    gateway = {"type": "Host", "host": "eu-1.example.com"}
+    clusters = {
+        "hub": {"tier": "global", "context": "hub"},
+        "eu-1": {"tier": "leaf", "context": "eu-1", "gateway": gateway},
+    }
+    with pytest.raises(pulumi.RunError) as refused:
+        run_program({"destinations": {"archive": archive}, "clusters": clusters}, {"token": text})
+    assert f"destinations.archive.auth: config key prometheus-fleet:token {why}" in str(refused.value)
+    assert MIMIR not in str(refused.value)
+    assert "pulumi config set --secret prometheus-fleet:token" in str(refused.value)

@@ -51,8 +51,28 @@ _OPTIONS = st.fixed_dictionaries(
             ]
         ),
         "tiers": st.just({"global": {"retention": "90d", "storage": {"size": "1Ti"}}, "leaf": {"budget": 3000}}),
-        "destinations": st.just(
-            {"archive": {"url": "https://archive.example/push", "senders": ["hub"], "bearer": {"secret": "archive"}}}
+        "destinations": st.sampled_from(
+            [
+                {
+                    "archive": {
+                        "kind": "generic",
+                        "url": "https://archive.example/push",
+                        "senders": "hub",
+                        "auth": {"bearer": {"secret": "archive"}},
+                    }
+                },
+                {
+                    "mimir": {
+                        "kind": "mimir",
+                        "url": "https://mimir.example/api/v1/push",
+                        "tenant": "fleet",
+                        "senders": "global",
+                        "auth": {"basic": {"username": "fleet", "config": "mimir"}},
+                        "keep": "global:.+",
+                        "metadata": False,
+                    }
+                },
+            ]
         ),
         "chart": st.just({"version": "88.5.3", "registry": "mirror.example"}),
         "namespace": st.just("observability"),
@@ -250,6 +270,25 @@ def _closed_to_nobody(page: Page) -> Path:
     return _set(page, ("clusters", "mute", "networkPolicies", "callers"), ["192.0.2.0/24"])
 
 
+def _destination(field: str, value: object, *within: str | int) -> Mutation:
+    """A destination with one field that is wrong, or missing."""
+
+    def mutate(page: Page) -> Path:
+        right = {
+            "kind": "mimir",
+            "url": "https://mimir.example/api/v1/push",
+            "tenant": "fleet",
+            "senders": "hub",
+            "auth": {"basic": {"secret": "mimir"}},
+            "series": 1000000,
+        }
+        wrong = {key: each for key, each in {**right, field: value}.items() if each is not None}
+        _set(page, ("destinations",), {"mimir": wrong})
+        return ("destinations", "mimir", field, *within)
+
+    return mutate
+
+
 _SPEC = ("prometheus", "prometheusSpec")
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -324,8 +363,14 @@ MUTATIONS: Mapping[str, Mutation] = {
     "network policies of nothing": _always(("networkPolicies",), None),
     "callers that are nobody": _policies({"callers": []}),
     "label value that would be expanded": _of("leaf", "region", "$1"),
+    "destination of nobody's": _destination("auth", None),
+    "destination at another kind's path": _destination("url", "https://mimir.example/api/v1/write"),
+    "destination of no tenant": _destination("tenant", None),
+    "destination that is sent nothing": _destination("keep", ["region:nothing"], 0),
+    "destination whose queue is too small": _destination("queue", {"maxShards": 1}, "maxShards"),
     "sender that is none": lambda page: _set(
-        page, ("destinations",), {"far": {"url": "https://far.example", "senders": ["nobody"]}}
+        page, ("destinations",), {"far": {"kind": "generic", "url": "https://far.example", "senders": ["nobody"],
+                                            "auth": {"bearer": {"secret": "far"}}}}
     ) and ("destinations", "far", "senders", 0),
 }  # fmt: skip
 

@@ -24,7 +24,14 @@ TABLE = Place(ROOT / "docs" / "network-policies.md", "judged by cyclonus")
 ADDRESSES = {"apiServer": ["192.0.2.64/28"], "nodes": ["10.0.0.0/24"], "callers": ["198.51.100.0/24"]}
 PAGE = {
     "grafana": True,
-    "destinations": {"archive": {"url": "https://archive.example.com:8443/push", "senders": ["hub"]}},
+    "destinations": {
+        "archive": {
+            "kind": "generic",
+            "url": "https://archive.example.com:8443/push",
+            "senders": "hub",
+            "auth": {"bearer": {"secret": "archive"}},
+        }
+    },
     "clusters": {
         "hub": {"tier": "global", "context": "hub"},
         "eu": {"tier": "regional", "region": "eu", "context": "eu"},

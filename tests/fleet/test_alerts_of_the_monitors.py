@@ -27,7 +27,14 @@ pytestmark = pytest.mark.cluster
 PAGE = {
     "intervals": {"scrape": "500ms", "rules": "500ms", "federation": {"floor": "1s", "regional": "1s", "global": "1s"}},
     "alerting": {"after": "1500ms"},
-    "destinations": {"nowhere": {"url": "https://nowhere.example/push", "senders": ["hub"]}},
+    "destinations": {
+        "nowhere": {
+            "kind": "generic",
+            "url": "https://nowhere.example/push",
+            "senders": "hub",
+            "auth": {"bearer": {"secret": "nowhere"}},
+        }
+    },
     "clusters": {
         "hub": {"tier": "global", "context": "hub"},
         "eu-1": {"tier": "leaf", "context": "eu-1"},

@@ -73,7 +73,7 @@ def test_prod_is_a_fleet_that_a_company_might_run(prod: Plan) -> None:
         "edge": 3,
     }
     (hub,) = prod.tier(Tier.GLOBAL)
-    assert list(hub.destinations) == ["long-term-storage"]
+    assert [edge.name for edge in hub.destinations] == ["long-term-storage"]
     assert all(
         cluster.chart.source.startswith("oci://") and cluster.chart.version for cluster in prod.clusters.values()
     )

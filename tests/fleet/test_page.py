@@ -304,22 +304,24 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert str(refused.value) == "Pulumi.test.yaml: cannot be read: Is a directory"
 
 
+GENERIC = {"kind": "generic", "url": "https://x.example/", "senders": "hub"}
+
 SECRETS = {
     "a password": {"values": {"grafana": {"adminPassword": "hunter2"}}},
     "a token in a list": {"values": {"env": [{"bearer_token": "hunter2"}]}},
-    "a URL with a user": {"destinations": {"x": {"url": "https://me:hunter2@x.example/", "senders": ["hub"]}}},
+    "a URL with a user": {"destinations": {"x": {**GENERIC, "url": "https://me:hunter2@x.example/"}}},
     "a URL in the values": {"values": {"proxy": "http://me:hunter2@proxy:80"}},
     "a key": {"values": {"tls": "-----BEGIN PRIVATE KEY-----\nhunter2"}},
     "a password where there is no such key": {"clusters": {"hub": {"tier": "global", "password": "hunter2"}}},
     "a password where its place belongs": {"keys": {"edges": {"hub-federates-eu": {"password": "hunter2"}}}},
     "a password where the name of its Secret belongs": {
         "destinations": {
-            "x": {"url": "https://x.example/", "senders": ["hub"], "basicAuth": {"secret": "Hunter2!hunter2"}}
+            "x": {**GENERIC, "auth": {"basic": {"secret": "Hunter2!hunter2"}}},
         }
     },
     "a token where the name of its key belongs": {
         "destinations": {
-            "x": {"url": "https://x.example/", "senders": ["hub"], "bearer": {"secret": "a", "tokenKey": "hunter2=="}}
+            "x": {**GENERIC, "auth": {"bearer": {"secret": "a", "key": "hunter2=="}}},
         }
     },
 }

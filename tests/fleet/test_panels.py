@@ -17,6 +17,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from hypothesis import HealthCheck, given, settings
+from metrics import KINDS
 
 from fleet import manifests
 from fleet.alerts import RUNBOOKS
@@ -76,7 +77,14 @@ def test_a_fleet_has_its_dashboards(dev: Plan) -> None:
 def test_where_nobody_writes_there_is_no_dashboard_of_it() -> None:
     page: dict[str, Any] = {"clusters": {**HUB, "eu-1": {"tier": "leaf", "context": "eu-1"}}}
     assert "Remote write" not in models(compile_page(read_page(page, {})))
-    page["destinations"] = {"archive": {"url": "https://archive.example.com/push", "senders": ["hub"]}}
+    page["destinations"] = {
+        "archive": {
+            "kind": "generic",
+            "url": "https://archive.example.com/push",
+            "senders": "hub",
+            "auth": {"bearer": {"secret": "archive"}},
+        }
+    }
     assert "Remote write" in models(compile_page(read_page(page, {})))
 
 
@@ -194,6 +202,7 @@ def at_the_top(plan: Plan) -> set[str]:
         names |= {record for record, _ in region_rules(hub.rules)}
     if "cluster" in records or hub.receives_edges or hub.discovered:
         names |= {rule.record for rule in hub.rules}
+    names |= OF_QUEUES if hub.destinations else set()
     return names | {name for edge in plan.remote_write for name in edge.keep}
 
 
@@ -202,6 +211,10 @@ OWN = {
     *(f"prometheus_tsdb_{why}_samples_total" for why in ("out_of_bound", "out_of_order", "too_old")),
 }
 """What the global cluster's Prometheus says of itself, which the live fleet proves to be there."""
+
+
+OF_QUEUES = {name for name in KINDS if name.startswith("prometheus_remote_storage_")}
+"""What it says where it writes itself, as every writer does."""
 
 
 def check_queries(plan: Plan) -> None:

@@ -180,7 +180,20 @@ RICH: Page = {
     "networkPolicies": {"apiServer": ["192.0.2.0/28"], "callers": ["192.0.2.0/24"]},
     "keep": ["a_metric"],
     "federate": [{"match": '{__name__=~"a_metric|kube_pod_info"}', "reason": "r", "series": 1}],
-    "destinations": {"x": {"url": "https://x.example", "senders": ["hub"], "basicAuth": {"secret": "x"}}},
+    "destinations": {
+        "x": {
+            "kind": "mimir",
+            "url": "https://x.example/api/v1/push",
+            "tenant": "fleet",
+            "senders": "hub",
+            "auth": {"basic": {"secret": "x", "usernameKey": "user"}, "mtls": {"secret": "x"}},
+            "tls": {"serverName": "x.example"},
+            "keep": ["region:.+"],
+            "series": 1000,
+            "queue": {"maxShards": 20, "maxBackoff": "10s"},
+            "metadata": False,
+        },
+    },
     "alerting": {"after": "10m", "webhook": {"secret": "x"}, "runbooks": "https://x.example"},
     "values": {"prometheus": {"prometheusSpec": {"tolerations": [{"key": "x"}]}}},
     "clusters": {

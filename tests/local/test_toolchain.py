@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -361,7 +362,8 @@ def test_an_unknown_tool_is_a_mistake_of_the_caller() -> None:
         toolchain.ensure(["etcd", "kubeadm"])
 
 
-TOOLS = [build for build in (*toolchain.FLEET, *toolchain.PULUMI, *toolchain.JUDGES) if build.folder.name != "apps"]
+BUILDS = (*toolchain.FLEET, *toolchain.PULUMI, *toolchain.JUDGES)
+TOOLS = [build for build in BUILDS if not build.module.startswith("prometheus-fleet/")]
 
 
 @pytest.mark.parametrize("build", TOOLS, ids=lambda build: build.folder.name)
@@ -371,6 +373,16 @@ def test_every_tool_is_pinned_with_sums_and_declared_in_its_go_mod(build: Build)
     assert f"{build.module} {build.version} h1:" in (build.folder / "go.sum").read_text()
     for package in build.programs.values():
         assert f"\t{package}\n" in go_mod or f"tool {package}\n" in go_mod
+
+
+def test_what_judges_the_operators_objects_is_made_of_the_operator_that_runs() -> None:
+    folder = toolchain.HERE / "tools"
+    pins = [
+        re.findall(r"prometheus-operator\S* v\S+", (folder / of / "go.mod").read_text())
+        for of in ("operator", "operator-config")
+    ]
+    assert set(pins[1]) <= set(pins[0])
+    assert pins[1]
 
 
 def test_stamps_are_the_releases_own_versions() -> None:

@@ -263,6 +263,13 @@ CASES = (
     passes("honor-labels", made("Secret", api="core/v1", stringData=UNKNOWN)),
     passes("remote-write-auth", release({"remoteWrite": [{"url": UNKNOWN, "basicAuth": {"username": {"name": "a"}}}]})),
     passes("remote-write-auth", release({"remoteWrite": [{"url": UNKNOWN, "tlsConfig": {"certFile": "/a"}}]})),
+    passes("remote-write-auth", release({"remoteWrite": [{"url": "http://relay.storage.svc:9090/write"}]})),
+    passes("remote-write-auth", release({"remoteWrite": [{"url": "https://a.example", "sigv4": {"region": "x"}}]})),
+    refused(
+        "remote-write-auth",
+        release({"remoteWrite": [{"url": "https://svc.example.com"}]}),
+        f"{SPEC}.remoteWrite.0: writes without a credential; give the queue `basicAuth` or a client certificate",
+    ),
     refused(
         "remote-write-auth",
         release({"remoteWrite": [{"url": "https://192.0.2.1"}]}),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from destinations import documented, plan, queues
 from fleet_policies import POLICIES
 from fleet_policies.config import CONFIG, config_file, initial_config, read_settings
 from fleet_policies.documentation import page, schema
@@ -17,6 +18,8 @@ from pulumi_policy import EnforcementLevel
 from fleet.compiler import compile_page
 from fleet.page import read_stack
 from fleet.render import render
+from tests.policies.judging import judged as asked
+from tests.policies.judging import release
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = sorted(CONFIG.glob("*.*.json"))
@@ -99,6 +102,16 @@ def test_a_stack_of_this_repository_keeps_every_policy(stack: str) -> None:
     assert state.stack == ("prometheus-fleet", stack)
     settings = read_settings(config_file(*state.stack))
     assert [message for finding in judged(state, settings) for message in finding.messages] == []
+
+
+@pytest.mark.parametrize("example", documented().values(), ids=documented())
+def test_every_documented_destination_keeps_the_policies_that_judge_queues(example: dict[str, Any]) -> None:
+    compiled = plan(example)
+    for name in compiled.clusters:
+        sender = release({"remoteWrite": queues(compiled, name)})
+        for policy in ("remote-write-auth", "tls", "no-inline-secrets"):
+            said = asked(policy, sender)
+            assert (said.messages, said.unjudged) == ([], None)
 
 
 def test_without_its_settings_stack_dev_would_be_refused() -> None:

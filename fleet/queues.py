@@ -1,0 +1,72 @@
+"""How large a remote-write queue has to be for the samples that it is expected to carry."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+
+from fleet.page import QueueSettings
+
+ROUND_TRIP = timedelta(milliseconds=500)
+"""That one request is allowed to take, answer included: a shard sends one after the other."""
+
+CATCH_UP = 6
+"""Times the live rate: what was held up goes out five times as fast as new samples come, beside these."""
+
+_PER_SEND = 2000
+"""Prometheus's own default."""
+_HELD_SENDS = 5
+"""Requests' worth of samples that a shard holds; Prometheus advises 3 to 10."""
+_LEAST_SHARDS = 5
+"""However little there is to send: after an outage shards are cheap, and waiting is not."""
+_BACKOFF = timedelta(milliseconds=100), timedelta(seconds=5)
+_ASKED_AT_MOST = 10
+"""Requests per second that one sender tries where none is answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Settings of one sender's queue; those are None that are left to Prometheus."""
+
+    capacity: int
+    """Samples that each shard holds."""
+    max_samples_per_send: int
+    min_shards: int | None
+    max_shards: int | None
+    min_backoff: timedelta
+    max_backoff: timedelta
+    batch_send_deadline: timedelta | None
+
+    @property
+    def carries(self) -> float | None:
+        """Samples per second with all of its shards; None where Prometheus decides how many there are."""
+        if self.max_shards is None:
+            return None
+        return self.max_shards * self.max_samples_per_send / ROUND_TRIP.total_seconds()
+
+
+def queue(rate: float | None, settings: QueueSettings, per_send: int | None = None) -> Queue:
+    """For `rate` samples per second, which is None where nobody knows; what `settings` say goes before.
+
+    `per_send` is what the receiver takes in one request, where that is less than usual.
+    """
+    samples = settings.max_samples_per_send or min(per_send or _PER_SEND, settings.capacity or _PER_SEND)
+    shards = settings.max_shards or (_shards(rate, samples, CATCH_UP) if rate is not None else None)
+    low, high = _BACKOFF
+    if shards is not None:
+        shards = max(shards, settings.min_shards or 1, 1 if settings.max_shards else _LEAST_SHARDS)
+        high = max(high, timedelta(seconds=ceil(shards / _ASKED_AT_MOST)))
+    live = _shards(rate, samples, 1) if rate is not None else None
+    low = settings.min_backoff or min(low, settings.max_backoff or low)
+    return Queue(
+        capacity=settings.capacity or _HELD_SENDS * samples,
+        max_samples_per_send=samples,
+        min_shards=settings.min_shards or (min(live, shards) if live is not None and shards is not None else None),
+        max_shards=shards,
+        min_backoff=low,
+        max_backoff=settings.max_backoff or max(high, low),
+        batch_send_deadline=settings.batch_send_deadline,
+    )
+
+
+def _shards(rate: float, samples: int, times: int) -> int:
+    return max(1, ceil(times * rate * ROUND_TRIP.total_seconds() / samples))
