@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -20,7 +21,7 @@ from fleet.plan import PUBLIC, ClusterPlan, Discovery, Edge, GatewayPlan, Plan
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
 
-_PUBLIC_PART = "(made by pulumi up)"
+PUBLIC_PLACEHOLDER = "(made by pulumi up)"
 _SECRET = "(set by pulumi up)"  # noqa: S105 (it stands where a secret will)
 
 
@@ -30,16 +31,23 @@ def render(plan: Plan) -> Mapping[Path, str]:
     for cluster in plan.clusters.values():
         folder = Path(cluster.name)
         files[folder / "values.yaml"] = _yaml(rendered_values(plan, cluster))
-        for manifest in _manifests(plan, cluster):
+        for manifest in manifests_of(plan, cluster):
             name = f"{manifest['kind'].lower()}-{manifest['metadata']['name']}.yaml"
             files[folder / name] = _yaml(manifest)
     return files
 
 
-def rendered_values(plan: Plan, cluster: ClusterPlan) -> Mapping[str, object]:
-    children = [Child(edge, _address(plan.cluster(edge.child))) for edge in plan.federated_by(cluster.name)]
+def rendered_values(
+    plan: Plan, cluster: ClusterPlan, addresses: Mapping[str, str] = MappingProxyType({})
+) -> Mapping[str, object]:
+    """`addresses` of gateways, `host:port` by cluster, where they are known."""
+
+    def address(name: str) -> str:
+        return addresses.get(name) or _address(plan.cluster(name))
+
+    children = [Child(edge, address(edge.child)) for edge in plan.federated_by(cluster.name)]
     receivers = [
-        Receiver(edge, f"{_url(plan.cluster(edge.receiver))}/api/v1/write") for edge in plan.written_by(cluster.name)
+        Receiver(edge, f"https://{address(edge.receiver)}/api/v1/write") for edge in plan.written_by(cluster.name)
     ]
     return chart_values(cluster, children, receivers)
 
@@ -61,10 +69,6 @@ def write(files: Mapping[Path, str], out: Path, stack: str) -> None:
         target.write_text(header + text)
 
 
-def _url(cluster: ClusterPlan) -> str:
-    return f"https://{_address(cluster)}"
-
-
 def _address(cluster: ClusterPlan) -> str:
     """A LoadBalancer's address is known only after `up`."""
     return f"{_gateway(cluster).host or f'{cluster.name}.gateway.invalid'}:{_gateway(cluster).port}"
@@ -77,7 +81,8 @@ def _gateway(cluster: ClusterPlan) -> GatewayPlan:
     return cluster.gateway
 
 
-def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
+def manifests_of(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
+    """Every object beside the chart's, placeholders where a secret or what `up` makes will stand."""
     yield manifests.namespace(cluster)
     yield from network_policies(cluster)
     if cluster.gateway is not None:
@@ -111,12 +116,12 @@ def _shown(plan: Plan, top: ClusterPlan) -> Iterator[Manifest]:
 
 def _gateway_manifests(cluster: ClusterPlan, gateway: GatewayPlan) -> Iterator[Manifest]:
     yield manifests.gateway_service(cluster)
-    yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
+    yield from manifests.gateway_ways(cluster, PUBLIC_PLACEHOLDER)
     if cluster.hears_alerts:
         yield manifests.gateway_alertmanager(cluster)
     yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
     if cluster.readers:
-        ca = {CA_KEY: _PUBLIC_PART} if gateway.server.ca != PUBLIC else {}
+        ca = {CA_KEY: PUBLIC_PLACEHOLDER} if gateway.server.ca != PUBLIC else {}
         yield manifests.gateway_readers(cluster, {**{reader.name: _SECRET for reader in cluster.readers}, **ca})
 
 
