@@ -114,7 +114,7 @@ class _Comparison:
             return
         fields = [
             FieldDrift(f"values.{shown(each.path)}", described(each))
-            for each in differences(cast("JsonValue", _without_none(found.values)), _without_none(self._values))
+            for each in differences(_without_none(found.values), _without_none(self._values))
         ]
         version = self._cluster.chart.version
         if version is not None and found.chart_version != version:

@@ -54,7 +54,9 @@ def _of_lists(found: Sequence[JsonValue], wanted: Sequence[JsonValue], path: Pat
 
 def _by_name(entries: Sequence[JsonValue]) -> dict[str, JsonValue] | None:
     """None where not each has a name of its own."""
-    named = {name: entry for entry in entries if isinstance(entry, dict) and isinstance(name := entry.get("name"), str)}
+    named: dict[str, JsonValue] = {
+        name: entry for entry in entries if isinstance(entry, dict) and isinstance(name := entry.get("name"), str)
+    }
     return named if len(named) == len(entries) else None
 
 
@@ -72,10 +74,12 @@ def shown(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """Who has set fields of an object, as the API server notes it; what a subresource sets is none of the object's."""
+    """Who has set fields of an object, as the API server notes it."""
 
     name: str
     operation: str
+    subresource: str
+    """Empty for the object itself."""
     fields: frozenset[Path]
     """Raw steps, as `f:spec`."""
 
@@ -91,10 +95,10 @@ def managers(live: JsonObject) -> list[Manager]:
         Manager(
             str(entry.get("manager", "")),
             str(entry.get("operation", "")),
+            str(entry.get("subresource", "")),
             frozenset(_leaves(cast("JsonObject", entry.get("fieldsV1") or {}))),
         )
         for entry in entries
-        if not entry.get("subresource")
     ]
 
 
@@ -108,7 +112,7 @@ def _leaves(fields: JsonObject, path: Path = ()) -> Iterator[Path]:
 
 def set_by_people(live: JsonObject, wanted: JsonObject) -> Iterator[Path]:
     """Fields that a person has set and the program leaves alone; what it sets itself is compared by value."""
-    noted = managers(live)
+    noted = [each for each in managers(live) if not each.subresource]
     others = frozenset[Path]().union(*(each.fields for each in noted if not each.is_a_person))
     theirs = frozenset[Path]().union(*(each.fields for each in noted if each.is_a_person)) - others
     whole = {path[:-1] for path in theirs if path[-1] == "." and str(path[-2]).startswith(("k:", "v:"))}
