@@ -161,6 +161,19 @@ def drift(
         raise typer.Exit(code)
 
 
+@app.command()
+def up(
+    stack: Stack = "dev",
+    yes: Annotated[bool, typer.Option("--yes", help="Let Pulumi update without asking.")] = False,  # noqa: FBT002 (how typer spells a flag)
+    policy_pack: Annotated[list[Path] | None, typer.Option(help="As Pulumi's own; may be repeated.")] = None,
+) -> None:
+    """`pulumi up` for all clusters that can be reached; exit 3 where some cannot, 1 where anything else failed."""
+    from fleet.up import Update  # noqa: PLC0415 (see the module's docstring)
+
+    if code := Update(_part(stack, HERE), stack, not yes, typer.echo, tuple(policy_pack or ())).run():
+        raise typer.Exit(code)
+
+
 rotate = typer.Typer(no_args_is_help=True, help="Change keys while they are in use: docs/rotation.md.")
 app.add_typer(rotate, name="rotate")
 

@@ -36,15 +36,22 @@ def stack_keys(stack: str) -> KeyState | None:
         return None
 
 
-def run_to_its_end(command: Sequence[str], stdin: int | None = None) -> int:
+def run_to_its_end(
+    command: Sequence[str], stdin: int | None = None, environment: Mapping[str, str] | None = None
+) -> int:
     """Pulumi with the terminal as it is, or with another `stdin`; answers its exit status."""
-    with subprocess.Popen(command, stdin=stdin) as running:
+    with subprocess.Popen(command, stdin=stdin, env=environment) as running:
         try:
             return running.wait()
         except KeyboardInterrupt:
             # Pulumi has the signal as well, and cancels: killed instead, it would leave a lock and plugins.
             running.wait()
             raise
+
+
+def stack_export(stack: str) -> str:
+    """Its state as JSON, with its secrets encrypted. Raises FleetError where pulumi or the stack is missing."""
+    return _pulumi(stack, "its state cannot be read", "stack", "export")
 
 
 def _stack_output(stack: str) -> str:
@@ -133,14 +140,14 @@ async def _deployed(plan: Plan, name: str, namespace: str) -> Prometheus | Unrea
 
 
 def stack_secrets(stack: str) -> SecretKubeconfig:
-    """Kubeconfigs that are secrets of the stack's config: through a pipe, into this process's memory alone."""
+    """Kubeconfigs that are secrets of the stack's config: through a pipe, into this process's memory alone.
+
+    What reads them raises FleetError as well, where pulumi or the stack is missing.
+    """
 
     @cache
     def settings() -> Mapping[str, _Setting]:
-        try:
-            shown = _pulumi(stack, "its config cannot be read", "config", "--show-secrets", "--json")
-        except FleetError as error:
-            raise Unreachable(str(error)) from None
+        shown = _pulumi(stack, "its config cannot be read", "config", "--show-secrets", "--json")
         return _SETTINGS.validate_json(shown)
 
     def read(cluster: ClusterPlan) -> str:
