@@ -78,6 +78,7 @@ _CADDY = "github.com/caddyserver/caddy/v2"
 _ETCD = "go.etcd.io/etcd/server/v3"
 _NODE_EXPORTER = "github.com/prometheus/node_exporter"
 _CYCLONUS = "github.com/mattfenwick/cyclonus"
+_ACTIONLINT = "github.com/rhysd/actionlint"
 _APPS = "prometheus-fleet/apps"
 _PULUMI = "github.com/pulumi/pulumi/pkg/v3"
 _PULUMI_SDK = "github.com/pulumi/pulumi/sdk/v3"
@@ -161,7 +162,10 @@ PULUMI = (
     ),
 )
 
-JUDGES = (_tool("cyclonus", _CYCLONUS, _commands(_CYCLONUS, "cyclonus")),)
+JUDGES = (
+    _tool("cyclonus", _CYCLONUS, _commands(_CYCLONUS, "cyclonus")),
+    _tool("actionlint", _ACTIONLINT, _commands(_ACTIONLINT, "actionlint")),
+)
 """What only tests run."""
 
 
