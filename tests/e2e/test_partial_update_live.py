@@ -70,7 +70,8 @@ def drifted(fleet: TwoClusters) -> dict[str, dict[str, list[str]]]:
 
 def state(fleet: TwoClusters, cluster: str) -> dict[str, Any]:
     """What the state holds of a cluster: ids and inputs by URN."""
-    exported = json.loads(fleet.pulumi("stack", "export", f"--stack={STACK}").stdout)
+    # Encrypted, a secret looks different each time.
+    exported = json.loads(fleet.pulumi("stack", "export", "--show-secrets", f"--stack={STACK}").stdout)
     provider = f"::pulumi:providers:kubernetes::{cluster}::"
     return {
         each["urn"]: (each["id"], each["inputs"])
