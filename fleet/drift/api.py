@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from fleet.drift.drift import JsonObject
 from fleet.prometheus import ANSWER_SECONDS, FAILURES, Prometheus, Unreachable
 
-_NOT_FOUND = 404
+_NOT_FOUND, _INVALID = 404, 422
 _METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _AT_ONCE = 8
 """Questions to one API server."""
@@ -21,6 +21,11 @@ _AT_ONCE = 8
 
 class Refused(Exception):  # noqa: N818 (an answer, which callers report and go on)
     """The API server answers, but not with what was asked for. The text may quote what it was sent."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.is_invalid = status == _INVALID
+        """Whether there can be no such object, or what is there cannot become it."""
 
 
 class _Resource(BaseModel):
@@ -121,9 +126,10 @@ class Objects:
             ):
                 return response.text
         except kr8s.ServerError as error:
-            if error.response is not None and error.response.status_code == _NOT_FOUND:
+            status = error.response.status_code if error.response is not None else 0
+            if status == _NOT_FOUND:
                 return None
-            raise Refused(str(error)) from None
+            raise Refused(str(error), status) from None
         except (*FAILURES, TimeoutError) as error:
             raise Unreachable(f"API server of {self.client.cluster}: {error or type(error).__name__}") from None
 

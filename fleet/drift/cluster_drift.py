@@ -101,7 +101,10 @@ class _Comparison:
             tried = await self._objects.tried(kind, self._namespace(one), to_try(one, found), manager(one, found))
         except Refused as error:
             # It quotes what it was sent.
-            self._errors[place] = "the API server refuses to try it" + ("" if one.kind == "Secret" else f": {error}")
+            text = "the API server refuses it" + ("" if one.kind == "Secret" else f": {error}")
+            if error.is_invalid:
+                return ObjectDrift(*place, What.CHANGED, _people(found), (FieldDrift("as a whole:", text),))
+            self._errors[place] = text
             return None
         fields = field_drifts(one, found, tried)
         return ObjectDrift(*place, What.CHANGED, _people(found), fields) if fields else None
