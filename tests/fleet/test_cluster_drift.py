@@ -4,21 +4,29 @@ import asyncio
 import base64
 import gzip
 import json
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import kr8s
 import pytest
 
+from fleet import live
+from fleet.compiler import compile_fleet
 from fleet.drift import ClusterDrift
 from fleet.drift.cluster_drift import cluster_drift
 from fleet.names import object_labels
+from fleet.page import read_fleet
 from fleet.plan import Plan
 from fleet.prometheus import Prometheus, Unreachable
 from fleet.render import manifests_of, rendered_values
+from fleet.status import FleetOutput
+
+ROOT = Path(__file__).parents[2]
 
 Object = dict[str, Any]
 CHART_SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "chart"}, "spec": {"type": "ClusterIP"}}
@@ -244,3 +252,30 @@ def test_an_address_that_only_the_outputs_have_is_no_drift(fleet: Fleet) -> None
     client = Prometheus("eu", "monitoring", server)
     assert asyncio.run(cluster_drift(parent.plan, parent.plan.clusters["eu"], client, told)).objects == ()
     assert parent.drift(server).objects != ()
+
+
+def test_addresses_that_the_page_does_not_say_come_from_the_outputs_of_the_stack_that_deploys_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "examples" / "stack-per-region", tmp_path, dirs_exist_ok=True)
+    plan = compile_fleet(read_fleet("global", tmp_path, {})).part("global")
+    unsaid = {edge.child for edge in plan.federation}
+    assert unsaid
+    assert all(plan.outside[name].gateway.host is None for name in unsaid)
+    asked: list[str] = []
+
+    def stack_output(stack: str) -> FleetOutput:
+        asked.append(stack)
+        deployed = {
+            name: {"namespace": "monitoring", "gateway": {"url": f"https://{name}.example:443"}} for name in unsaid
+        }
+        return FleetOutput.model_validate({"clusters": deployed, "federation": [], "remote_write": []})
+
+    async def fleet_drift(_plan: Plan, addresses: Mapping[str, str], _secret: object) -> list[ClusterDrift]:
+        assert addresses == {name: f"{name}.example:443" for name in unsaid}
+        return []
+
+    monkeypatch.setattr(live, "stack_output", stack_output)
+    monkeypatch.setattr(live, "fleet_drift", fleet_drift)
+    asyncio.run(live.live_drift(plan, "global"))
+    assert asked == sorted({plan.stacks[name] for name in unsaid})
