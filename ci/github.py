@@ -138,7 +138,9 @@ class GitHub:
         try:
             answer = self._http.request(method, url, params=params, json=body)
         except httpx.HTTPError as error:
-            raise FleetError([Problem(self._job.api, f"does not answer: {error or type(error).__name__}")]) from None
+            raise FleetError(
+                [Problem(self._job.api, f"does not answer: {str(error) or type(error).__name__}")]
+            ) from None
         if answer.is_error and answer.status_code != accepted:
             said = " ".join(answer.text.split())[:300]
             raise FleetError([Problem(f"{method} {url}", f"GitHub answers {answer.status_code}: {said}")])

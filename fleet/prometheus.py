@@ -131,7 +131,7 @@ class Prometheus:
                 source = str(kubeconfig) if isinstance(kubeconfig, Path) else dict(kubeconfig)
                 api = await kr8s.asyncio.api(kubeconfig=cast("str", source), context=context)
         except (*FAILURES, *_REFUSALS) as error:
-            raise Unreachable(f"API server of {cluster}: {error or type(error).__name__}") from None
+            raise Unreachable(f"API server of {cluster}: {str(error) or type(error).__name__}") from None
         _remove_unpacked(cast("_Auth", api.auth))
         return cls(cluster, namespace, cast("_Api", api))
 
@@ -216,7 +216,7 @@ class Prometheus:
             )
             raise Unreachable(message) from None
         except FAILURES as error:
-            raise Unreachable(f"API server of {self.cluster}: {error or type(error).__name__}") from None
+            raise Unreachable(f"API server of {self.cluster}: {str(error) or type(error).__name__}") from None
 
 
 def reached(client: Prometheus | Unreachable) -> Prometheus:

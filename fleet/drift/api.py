@@ -131,7 +131,7 @@ class Objects:
                 return None
             raise Refused(str(error), status) from None
         except (*FAILURES, TimeoutError) as error:
-            raise Unreachable(f"API server of {self.client.cluster}: {error or type(error).__name__}") from None
+            raise Unreachable(f"API server of {self.client.cluster}: {str(error) or type(error).__name__}") from None
 
 
 def _path(kind: Kind, namespace: str, name: str) -> str:

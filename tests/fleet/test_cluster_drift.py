@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import kr8s
+import kr8s.asyncio
 import pytest
 
 from fleet import live
@@ -45,14 +46,14 @@ class FakeServer:
     objects: list[Object] = field(default_factory=list[Object])
     refusals: Mapping[str, int] = field(default_factory=dict[str, int])
     """Status by the name of an object that it does not let anybody try."""
-    silent: bool = False
+    silent: Exception | None = None
 
     @asynccontextmanager
     async def call_api(
         self, method: str, *, url: str, params: Mapping[str, str], **where: Any
     ) -> AsyncIterator[httpx.Response]:
-        if self.silent:
-            raise httpx.ConnectError("All connection attempts failed")
+        if self.silent is not None:
+            raise self.silent
         group = where.get("base", "").removeprefix("/apis/")
         found = self._answer(method, "/".join(filter(None, [group, where["version"]])), url, params, where["content"])
         if isinstance(found, int):
@@ -235,9 +236,22 @@ def test_of_a_secret_that_is_refused_nothing_is_quoted(fleet: Fleet) -> None:
 
 
 def test_a_cluster_that_does_not_answer_is_an_error_with_its_name(fleet: Fleet) -> None:
-    assert fleet.drift(FakeServer(silent=True)).error == "API server of eu-1: All connection attempts failed"
+    silent = FakeServer(silent=httpx.ConnectError("All connection attempts failed"))
+    assert fleet.drift(silent).error == "API server of eu-1: All connection attempts failed"
     unreached = asyncio.run(cluster_drift(fleet.plan, fleet.plan.clusters["eu-1"], Unreachable("no"), {}))
     assert unreached == ClusterDrift("eu-1", error="no")
+
+
+def test_an_error_that_says_nothing_is_told_by_its_name(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a time that has run out."""
+
+    async def api(**_: object) -> object:
+        raise TimeoutError
+
+    monkeypatch.setattr(kr8s.asyncio, "api", api)
+    with pytest.raises(Unreachable, match=r"^API server of eu-1: TimeoutError$"):
+        asyncio.run(Prometheus.connect("eu-1", "monitoring", {}, None))
+    assert fleet.drift(FakeServer(silent=TimeoutError())).error == "API server of eu-1: TimeoutError"
 
 
 def test_an_address_that_only_the_outputs_have_is_no_drift(fleet: Fleet) -> None:
