@@ -17,6 +17,8 @@ from fleet.prometheus import Unreachable
 
 DONE, FAILED, PARTIAL = 0, 1, 3
 """Exit codes."""
+_AT_ONCE = 16
+"""Clusters that are asked: of many more, answers would wait here until their time has run out."""
 
 Say = Callable[[str], None]
 Reasons = Mapping[str, str]
@@ -45,9 +47,14 @@ class Update:
         return self._told(status, failed, reasons, absent)
 
     def _unreachable(self, names: Sequence[str]) -> Reasons:
+        secret, slots = stack_secrets(self.stack), asyncio.Semaphore(_AT_ONCE)
+
+        async def reach(name: str) -> object:
+            async with slots:
+                return await connected(self.plan.clusters[name], secret)
+
         async def ask() -> list[object]:
-            secret = stack_secrets(self.stack)
-            return [*await asyncio.gather(*(connected(self.plan.clusters[name], secret) for name in names))]
+            return [*await asyncio.gather(*map(reach, names))]
 
         return {
             name: str(client)

@@ -10,12 +10,17 @@ from fleet.errors import FleetError
 from fleet.plan import ClusterPlan, Plan
 from fleet.prometheus import Prometheus, Unreachable
 
+_AT_ONCE = 8
+"""Clusters: of many more, this process would let answers wait until their time has run out."""
+
 
 async def fleet_drift(plan: Plan, addresses: Mapping[str, str], secret: SecretKubeconfig) -> list[ClusterDrift]:
     """`addresses` of gateways, `host:port` by cluster, where the page does not say them."""
+    slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(cluster: ClusterPlan) -> ClusterDrift:
-        return await cluster_drift(plan, cluster, await _client(cluster, secret), addresses)
+        async with slots:
+            return await cluster_drift(plan, cluster, await _client(cluster, secret), addresses)
 
     return [*await asyncio.gather(*(one(cluster) for cluster in plan.clusters.values()))]
 
