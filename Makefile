@@ -4,11 +4,16 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo down status policy-state policy-docs check lint apps unit test bench bench-gateway bench-leaf env
+.PHONY: demo up down status policy-state policy-docs check lint apps unit test bench bench-gateway bench-leaf env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
 		$(PYTHON) -m local demo
+
+# make itself ends with 2 whatever a recipe ended with, which it prints.
+up: .venv/ready
+	@if [ -f .local/env ]; then . .local/env; fi; \
+		$(PYTHON) -m fleet up --stack "$(or $(STACK),dev)" --policy-pack policies $(if $(YES),--yes)
 
 down: .venv/ready
 	@$(PYTHON) -m local down

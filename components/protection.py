@@ -13,5 +13,6 @@ class Protection(pulumi.ComponentResource):
     def __init__(self, cluster: ClusterPlan, *inside: pulumi.ComponentResource | None) -> None:
         there = [each for each in inside if each is not None]
         opts = pulumi.ResourceOptions(depends_on=there, protect=cluster.protect)
+        # Registers no outputs: where something inside failed, an update that goes on passes over this component, and
+        # the engine ends the update at outputs of what it has passed over.
         super().__init__("prometheus-fleet:index:Protection", f"{cluster.name}-protection", None, opts)
-        self.register_outputs({})

@@ -6,6 +6,7 @@ from typing import cast
 
 import pulumi
 
+from fleet.absence import absence
 from fleet.budgets import budget_summary
 from fleet.compiler import compile_fleet
 from fleet.errors import FleetError
@@ -23,6 +24,7 @@ def read_plan(config: pulumi.Config) -> Plan:
     with told_plainly():
         stack = pulumi.get_stack()
         plan = compile_fleet(whole_fleet(stack, read_page(config.get_object("fleet")))).part(stack)
+    plan = plan.without(absence().left_out)
     for warning in plan.warnings:
         pulumi.log.warn(warning)
     if pulumi.runtime.is_dry_run() and (summary := budget_summary(plan)):

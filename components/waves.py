@@ -1,10 +1,12 @@
 """Waves: a release of a later wave is not touched until the clusters of all earlier ones are healthy."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pulumi
 from pulumi_kubernetes.helm.v3 import Release
 
+from fleet.absence import absence
 from fleet.duration import format_duration
 from fleet.plan import ClusterPlan, Plan
 
@@ -20,13 +22,16 @@ class Waves:
         self._plan = plan
         self._kubeconfigs = kubeconfigs
         self._waves = sorted({cluster.wave for cluster in plan.clusters.values()})
-        clusters = [cluster for cluster in plan.clusters.values() if cluster.wave < self._waves[-1]]
+        earlier = [cluster for cluster in plan.clusters.values() if cluster.wave < self._waves[-1]]
+        # What an update does without, which it has said, keeps no wave waiting.
+        clusters = [cluster for cluster in earlier if cluster.name not in absence().kept]
         self._healthy = {cluster.name: _deferred() for cluster in clusters}
         self._gates = {
-            wave: pulumi.Output.all(
-                *(self._healthy[cluster.name][0] for cluster in clusters if cluster.wave < wave)
-            ).apply(_last)
+            wave: pulumi.Output.all(*(self._healthy[name][0] for name in before)).apply(partial(_last, wave))
             for wave in self._waves[1:]
+            # A preview waits for nobody.
+            if (before := [cluster.name for cluster in clusters if cluster.wave < wave])
+            or not pulumi.runtime.is_dry_run()
         }
 
     def before(self, cluster: ClusterPlan) -> Sequence[pulumi.Output[Release]]:
@@ -78,5 +83,10 @@ def _deferred() -> tuple[pulumi.Output[Release], Callable[[pulumi.Output[Release
     return pulumi.deferred_output()
 
 
-def _last(releases: Sequence[Release]) -> Release:
+def _last(wave: int, releases: Sequence[Release]) -> Release:
+    if not releases:
+        raise pulumi.RunError(
+            f"wave {wave} does not begin: none of the clusters of the waves before it can be reached, so nothing has "
+            "shown that the change is good"
+        )
     return releases[-1]

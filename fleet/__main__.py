@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from rich.console import Console
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Stack = Annotated[str, typer.Option("--stack", help="Which Pulumi.STACK.yaml.")]
 Root = Annotated[Path, typer.Option("--root", help="Folder with Pulumi.STACK.yaml.")]
+Report = Literal["text", "markdown", "json"]
 HERE = Path()
 
 
@@ -140,6 +141,37 @@ def status(
         Console().print(status_table(statuses))
     if any(each.fault for each in statuses):
         raise typer.Exit(1)
+
+
+@app.command()
+def drift(
+    stack: Stack = "dev",
+    root: Root = HERE,
+    output: Annotated[Report, typer.Option("--format", help="How to tell it.")] = "text",
+) -> None:
+    """Hold what runs against what the page would deploy; exit 2 where it differs, 1 where that cannot be known."""
+    from fleet.drift.report import exit_code, report, summary  # noqa: PLC0415 (see the module's docstring)
+    from fleet.live import live_drift  # noqa: PLC0415 (likewise)
+
+    drifts = asyncio.run(live_drift(_part(stack, root), stack))
+    typer.echo(report(drifts, output), nl=False)
+    if output == "text":
+        typer.echo(summary(drifts))
+    if code := exit_code(drifts):
+        raise typer.Exit(code)
+
+
+@app.command()
+def up(
+    stack: Stack = "dev",
+    yes: Annotated[bool, typer.Option("--yes", help="Let Pulumi update without asking.")] = False,  # noqa: FBT002 (how typer spells a flag)
+    policy_pack: Annotated[list[Path] | None, typer.Option(help="As Pulumi's own; may be repeated.")] = None,
+) -> None:
+    """`pulumi up` for all clusters that can be reached; exit 3 where some cannot, 1 where anything else failed."""
+    from fleet.up import Update  # noqa: PLC0415 (see the module's docstring)
+
+    if code := Update(_part(stack, HERE), stack, not yes, typer.echo, tuple(policy_pack or ())).run():
+        raise typer.Exit(code)
 
 
 rotate = typer.Typer(no_args_is_help=True, help="Change keys while they are in use: docs/rotation.md.")

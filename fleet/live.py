@@ -2,15 +2,18 @@
 
 import asyncio
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.console import Console
 
-from fleet.clients import connected
+from fleet.clients import SecretKubeconfig, connected
+from fleet.drift import ClusterDrift, fleet_drift
 from fleet.errors import FleetError, Problem
 from fleet.evidence import faults
+from fleet.names import PROJECT
 from fleet.plan import ClusterPlan, Plan
 from fleet.price import Price, price
 from fleet.prometheus import Prometheus, Unreachable, reached
@@ -33,9 +36,11 @@ def stack_keys(stack: str) -> KeyState | None:
         return None
 
 
-def run_to_its_end(command: Sequence[str], stdin: int | None = None) -> int:
+def run_to_its_end(
+    command: Sequence[str], stdin: int | None = None, environment: Mapping[str, str] | None = None
+) -> int:
     """Pulumi with the terminal as it is, or with another `stdin`; answers its exit status."""
-    with subprocess.Popen(command, stdin=stdin) as running:
+    with subprocess.Popen(command, stdin=stdin, env=environment) as running:
         try:
             return running.wait()
         except KeyboardInterrupt:
@@ -44,8 +49,17 @@ def run_to_its_end(command: Sequence[str], stdin: int | None = None) -> int:
             raise
 
 
+def stack_export(stack: str) -> str:
+    """Its state as JSON, with its secrets encrypted. Raises FleetError where pulumi or the stack is missing."""
+    return _pulumi(stack, "its state cannot be read", "stack", "export")
+
+
 def _stack_output(stack: str) -> str:
-    command = ["pulumi", "stack", "output", "fleet", "--json", "--stack", stack]
+    return _pulumi(stack, "its output `fleet` cannot be read", "stack", "output", "fleet", "--json")
+
+
+def _pulumi(stack: str, failure: str, *arguments: str) -> str:
+    command = ["pulumi", *arguments, "--stack", stack]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -53,7 +67,7 @@ def _stack_output(stack: str) -> str:
             [Problem("pulumi", "is not on PATH; on the local fleet, `. .local/env` puts it there")]
         ) from None
     if done.returncode:
-        message = f"its output `fleet` cannot be read: {done.stderr.strip()}"
+        message = f"{failure}: {done.stderr.strip()}"
         raise FleetError([Problem(f"stack {stack}", message)])
     return done.stdout
 
@@ -83,6 +97,28 @@ async def watch(plan: Plan, stack: str, every: float, console: Console) -> None:
         group.create_task(show(watched.picture, every, console))
 
 
+async def live_drift(plan: Plan, stack: str) -> list[ClusterDrift]:
+    """Of what the plan deploys. Raises FleetError where pulumi or an address that only its outputs have is missing."""
+    return await fleet_drift(plan, _addresses(plan, stack), stack_secrets(stack))
+
+
+def _addresses(plan: Plan, stack: str) -> Mapping[str, str]:
+    """Of gateways whose addresses the page does not say, by cluster."""
+    called = {edge.callee for edge in plan.edges if edge.caller in plan.clusters}
+    unsaid = {name: plan.stacks.get(name, stack) for name in sorted(called) if _is_unsaid(plan.cluster(name))}
+    outputs = {each: stack_output(each) for each in sorted({*unsaid.values()})}
+    deployed = {name: outputs[of].clusters.get(name) for name, of in unsaid.items()}
+    return {
+        name: each.gateway.url.removeprefix("https://")
+        for name, each in deployed.items()
+        if each is not None and each.gateway is not None
+    }
+
+
+def _is_unsaid(cluster: ClusterPlan) -> bool:
+    return cluster.gateway is not None and cluster.gateway.host is None
+
+
 async def live_evidence(plan: Plan, expected: Expected) -> list[str]:
     """What of the expected is not confirmed, or why that is not known. Raises FleetError as `live_statuses` does."""
     return await faults(plan, expected, _unread)
@@ -101,6 +137,33 @@ async def _deployed(plan: Plan, name: str, namespace: str) -> Prometheus | Unrea
     if (cluster := plan.clusters.get(name)) is None:
         return Unreachable(f"{name} is deployed, but no longer on the page: `pulumi up` takes it away")
     return await connected(replace(cluster, namespace=namespace), _unread)
+
+
+def stack_secrets(stack: str) -> SecretKubeconfig:
+    """Kubeconfigs that are secrets of the stack's config: through a pipe, into this process's memory alone.
+
+    What reads them raises FleetError as well, where pulumi or the stack is missing.
+    """
+
+    @cache
+    def settings() -> Mapping[str, _Setting]:
+        shown = _pulumi(stack, "its config cannot be read", "config", "--show-secrets", "--json")
+        return _SETTINGS.validate_json(shown)
+
+    def read(cluster: ClusterPlan) -> str:
+        setting = settings().get(f"{PROJECT}:{cluster.kubeconfig_secret}")
+        if setting is None or setting.value is None:
+            raise Unreachable(f"stack {stack} has no config key {cluster.kubeconfig_secret}")
+        return setting.value
+
+    return read
+
+
+class _Setting(BaseModel):
+    value: str | None = None
+
+
+_SETTINGS = TypeAdapter(dict[str, _Setting])
 
 
 def _unread(cluster: ClusterPlan) -> str:

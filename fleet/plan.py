@@ -1,6 +1,6 @@
 """The plan: clusters and the typed edges between them. Every later decision reads the plan alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -464,6 +464,20 @@ class Plan:
             remote_write=tuple(filter(touched, self.remote_write)),
             alerts=tuple(filter(touched, self.alerts)),
             outside={name: cluster for name, cluster in self.clusters.items() if name not in own},
+        )
+
+    def without(self, names: Collection[str]) -> "Plan":
+        """As if some of its clusters, and every edge that begins or ends there, were not on the page."""
+
+        def stays(edge: Edge) -> bool:
+            return edge.caller not in names and edge.callee not in names
+
+        return replace(
+            self,
+            clusters={name: cluster for name, cluster in self.clusters.items() if name not in names},
+            federation=tuple(filter(stays, self.federation)),
+            remote_write=tuple(filter(stays, self.remote_write)),
+            alerts=tuple(filter(stays, self.alerts)),
         )
 
     @property

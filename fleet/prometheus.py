@@ -23,7 +23,7 @@ from fleet.names import ALERTMANAGER, PROJECT, PROMETHEUS, RELEASE
 ANSWER_SECONDS = 10
 """Within which an API server answers, or counts as out of reach."""
 
-_FAILURES = (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError)
+FAILURES = (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError)
 
 
 # What kr8s makes of a kubeconfig that is none, whose login fails, or whose user may not even ask for the version.
@@ -130,8 +130,8 @@ class Prometheus:
                 _own_temporary_folder()
                 source = str(kubeconfig) if isinstance(kubeconfig, Path) else dict(kubeconfig)
                 api = await kr8s.asyncio.api(kubeconfig=cast("str", source), context=context)
-        except (*_FAILURES, *_REFUSALS) as error:
-            raise Unreachable(f"API server of {cluster}: {error or type(error).__name__}") from None
+        except (*FAILURES, *_REFUSALS) as error:
+            raise Unreachable(f"API server of {cluster}: {str(error) or type(error).__name__}") from None
         _remove_unpacked(cast("_Auth", api.auth))
         return cls(cluster, namespace, cast("_Api", api))
 
@@ -215,8 +215,8 @@ class Prometheus:
                 "NetworkPolicies are enforced, `networkPolicies.apiServer` has to hold the API server's addresses"
             )
             raise Unreachable(message) from None
-        except _FAILURES as error:
-            raise Unreachable(f"API server of {self.cluster}: {error or type(error).__name__}") from None
+        except FAILURES as error:
+            raise Unreachable(f"API server of {self.cluster}: {str(error) or type(error).__name__}") from None
 
 
 def reached(client: Prometheus | Unreachable) -> Prometheus:

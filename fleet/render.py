@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -21,7 +22,7 @@ from fleet.remote_write import held_sources
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
 
-_PUBLIC_PART = "(made by pulumi up)"
+PUBLIC_PLACEHOLDER = "(made by pulumi up)"
 _SECRET = "(set by pulumi up)"  # noqa: S105 (it stands where a secret will)
 
 
@@ -31,16 +32,23 @@ def render(plan: Plan) -> Mapping[Path, str]:
     for cluster in plan.clusters.values():
         folder = Path(cluster.name)
         files[folder / "values.yaml"] = _yaml(rendered_values(plan, cluster))
-        for manifest in _manifests(plan, cluster):
+        for manifest in manifests_of(plan, cluster):
             name = f"{manifest['kind'].lower()}-{manifest['metadata']['name']}.yaml"
             files[folder / name] = _yaml(manifest)
     return files
 
 
-def rendered_values(plan: Plan, cluster: ClusterPlan) -> Mapping[str, object]:
-    children = [Child(edge, _address(plan.cluster(edge.child))) for edge in plan.federated_by(cluster.name)]
+def rendered_values(
+    plan: Plan, cluster: ClusterPlan, addresses: Mapping[str, str] = MappingProxyType({})
+) -> Mapping[str, object]:
+    """`addresses` of gateways, `host:port` by cluster, where they are known."""
+
+    def address(name: str) -> str:
+        return addresses.get(name) or _address(plan.cluster(name))
+
+    children = [Child(edge, address(edge.child)) for edge in plan.federated_by(cluster.name)]
     own = plan.written_by(cluster.name)
-    receivers = [Receiver(edge, f"{_url(plan.cluster(edge.receiver))}/api/v1/write") for edge in own]
+    receivers = [Receiver(edge, f"https://{address(edge.receiver)}/api/v1/write") for edge in own]
     receivers += [Receiver(edge, edge.destination.url) for edge in cluster.destinations]
     return chart_values(cluster, children, receivers)
 
@@ -62,10 +70,6 @@ def write(files: Mapping[Path, str], out: Path, stack: str) -> None:
         target.write_text(header + text)
 
 
-def _url(cluster: ClusterPlan) -> str:
-    return f"https://{_address(cluster)}"
-
-
 def _address(cluster: ClusterPlan) -> str:
     """A LoadBalancer's address is known only after `up`."""
     return f"{_gateway(cluster).host or f'{cluster.name}.gateway.invalid'}:{_gateway(cluster).port}"
@@ -78,7 +82,8 @@ def _gateway(cluster: ClusterPlan) -> GatewayPlan:
     return cluster.gateway
 
 
-def _manifests(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
+def manifests_of(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
+    """Every object beside the chart's, placeholders where a secret or what `up` makes will stand."""
     yield manifests.namespace(cluster)
     yield from network_policies(cluster)
     if cluster.gateway is not None:
@@ -118,12 +123,12 @@ def _write_credentials(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
 
 def _gateway_manifests(cluster: ClusterPlan, gateway: GatewayPlan) -> Iterator[Manifest]:
     yield manifests.gateway_service(cluster)
-    yield from manifests.gateway_ways(cluster, _PUBLIC_PART)
+    yield from manifests.gateway_ways(cluster, PUBLIC_PLACEHOLDER)
     if cluster.hears_alerts:
         yield manifests.gateway_alertmanager(cluster)
     yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
     if cluster.readers:
-        ca = {CA_KEY: _PUBLIC_PART} if gateway.server.ca != PUBLIC else {}
+        ca = {CA_KEY: PUBLIC_PLACEHOLDER} if gateway.server.ca != PUBLIC else {}
         yield manifests.gateway_readers(cluster, {**{reader.name: _SECRET for reader in cluster.readers}, **ca})
 
 

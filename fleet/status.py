@@ -95,8 +95,13 @@ Clients = Mapping[str, Prometheus | Unreachable]
 """By cluster name."""
 
 
+class GatewayOutput(BaseModel):
+    url: str
+
+
 class ClusterOutput(BaseModel):
     namespace: str
+    gateway: GatewayOutput | None = None
 
 
 class FleetOutput(BaseModel):

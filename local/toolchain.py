@@ -78,6 +78,7 @@ _CADDY = "github.com/caddyserver/caddy/v2"
 _ETCD = "go.etcd.io/etcd/server/v3"
 _NODE_EXPORTER = "github.com/prometheus/node_exporter"
 _CYCLONUS = "github.com/mattfenwick/cyclonus"
+_ACTIONLINT = "github.com/rhysd/actionlint"
 _APPS = "prometheus-fleet/apps"
 _OPERATOR_CONFIG = "prometheus-fleet/tools/operator-config"
 _PULUMI = "github.com/pulumi/pulumi/pkg/v3"
@@ -166,6 +167,7 @@ JUDGES = (
     _tool("cyclonus", _CYCLONUS, _commands(_CYCLONUS, "cyclonus")),
     # Of this project: a cluster's own words on a Prometheus object, by the operator's and the API server's packages.
     Build(HERE / "tools" / "operator-config", _OPERATOR_CONFIG, {"operator-config": _OPERATOR_CONFIG}),
+    _tool("actionlint", _ACTIONLINT, _commands(_ACTIONLINT, "actionlint")),
 )
 """What only tests run."""
 

@@ -10,6 +10,7 @@ import pytest
 from test_program import Recorder, run_program
 
 import fleet.health
+from fleet.absence import Absence
 from fleet.health import Observer, Unhealthy
 from fleet.page import Waves
 
@@ -46,7 +47,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cluste
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     monkeypatch.delenv("FLEET_CHART", raising=False)
 
-    def run(*, unhealthy: str | None = None, preview: bool = False, **waves: int) -> Clusters:
+    def run(*, unhealthy: str | None = None, preview: bool = False, absent: str = "", **waves: int) -> Clusters:
+        for name, value in Absence(kept=frozenset(absent.split())).environment.items():
+            monkeypatch.setenv(name, value)
         recorder = Recorder()
         clusters = Clusters(recorder, unhealthy)
         monkeypatch.setattr(fleet.health, "until_healthy", clusters.until_healthy)
@@ -120,3 +123,24 @@ def test_a_preview_asks_no_cluster_and_shows_every_release(run: Callable[..., Cl
     clusters = run(eu_1=2, hub=3, preview=True)
     assert clusters.asked == {}
     assert len(clusters.recorder.releases()) == 4
+
+
+def test_no_wave_waits_for_a_cluster_that_could_not_be_reached_when_the_update_began(
+    run: Callable[..., Clusters],
+) -> None:
+    clusters = run(eu_1=2, eu_2=2, absent="hub eu-2")
+    assert set(clusters.asked) == {"eu"}
+    assert clusters.error is None
+    assert len(clusters.recorder.releases()) == 4
+
+
+@pytest.mark.parametrize("preview", [False, True])
+def test_a_wave_before_which_no_cluster_can_be_reached_does_not_begin(
+    run: Callable[..., Clusters], *, preview: bool
+) -> None:
+    clusters = run(eu=2, eu_1=2, eu_2=2, absent="hub", preview=preview)
+    assert clusters.asked == {}
+    assert len(clusters.recorder.releases()) == (4 if preview else 1)
+    if not preview:
+        assert clusters.error is not None
+        assert clusters.error.startswith("wave 2 does not begin: none of the clusters of the waves before it")

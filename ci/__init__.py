@@ -1,0 +1,1 @@
+"""What the workflows in .github/workflows call; the tests run it without GitHub."""
