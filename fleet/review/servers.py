@@ -1,0 +1,108 @@
+"""The Prometheus objects of a cluster, and what the operator does when one of them changes.
+
+The operator writes the pods anew for whatever is not in Prometheus's own configuration, which it reloads.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import JsonValue
+
+from fleet.review.description import Object
+from fleet.review.differences import ClusterState
+
+_KINDS = ("Prometheus", "PrometheusAgent")
+
+_RELOADED = re.compile(
+    r"""(?x)
+    additionalAlertManagerConfigs\w* | additionalAlertRelabelConfigs\w* | additionalRemote(Read|Write)
+    | additionalScrapeConfigs\w* | alerting\w* | apiserverConfig | arbitraryFSAccessThroughSMs | bodySizeLimit
+    | convertClassicHistogramsToNHCB | enforced\w+ | evaluationInterval | excludedFromEnforcement | exemplars
+    | externalLabels | ignoreNamespaceSelectors | keepDroppedTargets | label(Limit|NameLengthLimit|ValueLengthLimit)
+    | name(EscapingScheme|ValidationScheme) | otlp | overrideHonor(Labels|Timestamps) | podTargetLabels
+    | (podMonitor|probe|rule|scrapeConfig|serviceMonitor)(Namespace)?Selector\w*
+    | (prometheus|replica)ExternalLabelName\w* | remote(Read|Write) | replicas | retention(Size)? | ruleQueryOffset
+    | sampleLimit | scrapeClasses | scrape(ClassicHistograms|NativeHistograms|Protocols) | scrape(Interval|Timeout)
+    | targetLimit | tsdb
+    """
+)
+"""Fields of `spec` that are in the configuration, or only count pods: promcfg.go and statefulset.go of the operator
+v0.93.1, with Prometheus 3.11 or newer, from which on its retention is there as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A Prometheus or an agent."""
+
+    kind: str
+    spec: Object
+
+    @property
+    def replicas(self) -> int:
+        count = self.spec.get("replicas", 1)
+        return count if isinstance(count, int) else 1
+
+    @property
+    def external_labels(self) -> JsonValue:
+        return self.spec.get("externalLabels")
+
+    @property
+    def queues(self) -> Mapping[str, JsonValue]:
+        """Remote writes by their names, or by their URLs."""
+        listed = [each for key in ("remoteWrite", "additionalRemoteWrite") for each in _list(self.spec.get(key))]
+        return {str(each.get("name") or each.get("url")): each for each in listed if isinstance(each, dict)}
+
+
+def servers(state: ClusterState) -> Mapping[str, Server]:
+    """By name. As the chart makes them; of a chart that cannot be had, as its values say it."""
+    if not state.is_rendered:
+        prometheus = state.side.values.get("prometheus")
+        spec = prometheus.get("prometheusSpec") if isinstance(prometheus, dict) else None
+        is_agent = isinstance(prometheus, dict) and prometheus.get("agentMode") is True
+        return {"prometheus": Server(_KINDS[is_agent], _flat(spec))} if isinstance(spec, dict) else {}
+    found = ((name, made.get("spec")) for name, made in state.objects.items() if name.kind in _KINDS)
+    return {str(name): Server(name.kind, spec) for name, spec in found if isinstance(spec, dict)}
+
+
+def _flat(spec: Object) -> Object:
+    """What the chart's `additionalConfig` holds stands beside the other fields in the object."""
+    additional = spec.get("additionalConfig")
+    rest = {key: value for key, value in spec.items() if key != "additionalConfig"}
+    renamed = {"storageSpec": "storage"}
+    return {renamed.get(key, key): value for key, value in {**rest, **_mapping(additional)}.items()}
+
+
+def restarting(before: Server, after: Server) -> list[str]:
+    """Fields whose change gives it new pods."""
+    names = sorted({*before.spec, *after.spec})
+    return [name for name in names if before.spec.get(name) != after.spec.get(name) and not _RELOADED.fullmatch(name)]
+
+
+def reloader_image(state: ClusterState) -> str | None:
+    """Of the container that the operator puts into every pod of Prometheus; the operator is told it as an argument."""
+    for name, made in state.objects.items():
+        if name.kind == "Deployment":
+            for text in _texts(made):
+                if text.startswith(_RELOADER):
+                    return text.removeprefix(_RELOADER)
+    return None
+
+
+_RELOADER = "--prometheus-config-reloader="
+
+
+def _texts(node: JsonValue) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    for each in node.values() if isinstance(node, dict) else _list(node):
+        yield from _texts(each)
+
+
+def _list(node: JsonValue) -> list[JsonValue]:
+    return node if isinstance(node, list) else []
+
+
+def _mapping(node: JsonValue) -> Object:
+    return cast("Object", node) if isinstance(node, dict) else {}
