@@ -35,12 +35,9 @@ class Chart:
     ref: ChartRef
     place: Path
     """Folder, or archive."""
+    version: str
     digest: str
     """Of its contents: those of a folder may change without its version."""
-
-    @property
-    def shown(self) -> str:
-        return self.ref.version or f"{self.ref.source}, contents {self.digest[:8]}"
 
 
 async def find_chart(ref: ChartRef, roots: Sequence[Path]) -> Chart:
@@ -50,12 +47,22 @@ async def find_chart(ref: ChartRef, roots: Sequence[Path]) -> Chart:
     """
     if ref.source.startswith("oci://"):
         archive = await _pulled(ref)
-        return Chart(ref, archive, _digest([archive]))
+        return Chart(ref, archive, str(ref.version), _digest([archive]))
     for root in roots:
         place = root / ref.source
         if (place / "Chart.yaml").exists():
-            return Chart(ref, place, _digest(sorted(each for each in place.rglob("*") if each.is_file()), place))
+            files = sorted(each for each in place.rglob("*") if each.is_file())
+            return Chart(ref, place, _version(place / "Chart.yaml"), _digest(files, place))
     raise MissingChartError(f"there is no chart in {ref.source}; FLEET_CHART can name another one")
+
+
+def _version(file: Path) -> str:
+    """Helm itself says what is wrong with a chart that has none."""
+    try:
+        said = cast("object", yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+    except (OSError, ValueError, yaml.YAMLError):
+        return ""
+    return str(cast("Mapping[str, object]", said).get("version", "")) if isinstance(said, Mapping) else ""
 
 
 async def _pulled(ref: ChartRef) -> Path:

@@ -1,6 +1,6 @@
 """What a change does to what is running, in words: the part that no diff says by itself."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -12,7 +12,7 @@ from fleet.quantity import parse_quantity
 from fleet.review.description import ClusterSide, Object
 from fleet.review.differences import ClusterChange, ClusterState, Difference, EdgeChange
 from fleet.review.markdown import code, codes
-from fleet.review.openings import admitted, published
+from fleet.review.openings import admitted, published, selects
 from fleet.review.servers import Server, reloader_image, restarting, servers
 
 
@@ -31,8 +31,9 @@ class Kind(Enum):
 class Consequence:
     kind: Kind
     what: str
-    """Markdown; the same for each of `clusters`."""
-    clusters: tuple[str, ...]
+    """Markdown; the same for each of `where`."""
+    where: tuple[str, ...]
+    """Clusters, or edges."""
 
 
 def consequences(found: Difference) -> list[Consequence]:
@@ -44,7 +45,7 @@ def consequences(found: Difference) -> list[Consequence]:
             told.setdefault((kind, what), {})[change.name] = None
     for edge in found.edges:
         for kind, what in _of_edge(edge, clusters):
-            told.setdefault((kind, what), {})[_home(edge)] = None
+            told.setdefault((kind, what), {})[edge.id] = None
     for kind, what in _of_authority(found):
         told.setdefault((kind, what), {}).update(dict.fromkeys(found.after.clusters))
     order = [*Kind]
@@ -199,7 +200,7 @@ def _opened(before: ClusterState | None, after: ClusterState) -> Iterator[str]:
     old = published(before.objects) | admitted(before.objects)
     yield from (each for each in published(after.objects) | admitted(after.objects) if each not in old)
     for name in before.objects:
-        if name.kind == "NetworkPolicy" and name not in after.objects:
+        if name.kind == "NetworkPolicy" and name not in after.objects and selects(before.objects[name], after):
             yield f"NetworkPolicy {code(str(name))} is gone: it keeps nobody from its pods any more"
 
 
@@ -242,46 +243,41 @@ def _held(made: Object) -> Object:
 # Edges
 
 
-def _home(edge: EdgeChange) -> str:
-    return edge.side.lower
-
-
-def _of_edge(edge: EdgeChange, clusters: "dict[str, ClusterChange]") -> Told:
+def _of_edge(edge: EdgeChange, clusters: Mapping[str, ClusterChange]) -> Told:
     before, after = edge.before, edge.after
     if before is None or after is None:
         yield from _of_way(edge, clusters)
         return
     if after.generation != before.generation:
-        what = f"key of {code(edge.id)}: generation {before.generation} becomes {after.generation}"
-        yield Kind.CREDENTIAL, f"{what}; its gateway accepts both, so nothing fails"
+        is_step = after.generation == before.generation + 1
+        so = "its gateway accepts both, so nothing fails" if is_step else "its gateway refuses one of them"
+        yield Kind.CREDENTIAL, f"generation {before.generation} of its key becomes {after.generation}; {so}"
     for name, gone, new in edge.facts():
         match name:
             case "auth" | "password":
-                what = f"key of {code(edge.id)}: {name} {_or_none(gone)} becomes {_or_none(new)}"
-                yield (
-                    Kind.CREDENTIAL,
-                    f"{what}; scrapes fail, and senders lose what they send, until both ends have it",
-                )
+                what = f"{name} of its key, {_or_none(gone)}, becomes {_or_none(new)}"
+                so = "scrapes fail, and senders lose what they send, until both ends have it"
+                yield Kind.CREDENTIAL, f"{what}; {so}"
             case "known by":
-                yield Kind.CREDENTIAL, f"{code(edge.id)} expects {_or_none(new)} instead of {_or_none(gone)}"
+                yield Kind.CREDENTIAL, f"the caller expects {_or_none(new)} instead of {_or_none(gone)}"
             case "matches" | "metrics" | "children" | "clusters" if gone:
-                yield Kind.DATA, f"{code(edge.id)} no longer carries {codes(gone)}"
+                yield Kind.DATA, f"no longer carries {codes(gone)}"
             case _:
                 pass
     if before.budget is not None and after.budget is not None and after.budget > before.budget:
-        yield Kind.BUDGET, f"{code(edge.id)}: {before.budget} becomes {after.budget} series"
+        yield Kind.BUDGET, f"{before.budget} becomes {after.budget} series"
 
 
-def _of_way(edge: EdgeChange, clusters: "dict[str, ClusterChange]") -> Told:
+def _of_way(edge: EdgeChange, clusters: Mapping[str, ClusterChange]) -> Told:
     """One that is new or gone, between clusters that stay."""
     side, is_new = edge.side, edge.before is None
     if side.kind == "reader":
-        yield Kind.CREDENTIAL, f"{code(side.upper)} may {'query it from now on' if is_new else 'no longer query it'}"
+        yield Kind.CREDENTIAL, f"a reader that may {'query from now on' if is_new else 'no longer query'}"
     elif not is_new and side.kind != "alerts" and _stays(side.lower, clusters) and _stays(side.upper, clusters):
-        yield Kind.DATA, f"nothing goes to {code(side.upper)} by {side.kind} any more"
+        yield Kind.DATA, f"nothing goes this way, by {side.kind}, any more"
 
 
-def _stays(name: str, clusters: "dict[str, ClusterChange]") -> bool:
+def _stays(name: str, clusters: Mapping[str, ClusterChange]) -> bool:
     """Those of other stacks do as far as is known."""
     return name not in clusters or clusters[name].after is not None
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import JsonValue
+
 from fleet.render import as_yaml
 from fleet.review.charts import Chart
 from fleet.review.description import ClusterSide, Description, EdgeSide, Object
@@ -65,12 +67,34 @@ class ObjectChange:
         """As in diffs: `+`, `-` or `~`."""
         return "+" if self.before is None else "-" if self.after is None else "~"
 
+    @property
+    def is_relabelled(self) -> bool:
+        """Whether nothing but such labels differs, as in most objects of another version of the chart."""
+        before, after = self.before, self.after
+        return before is not None and after is not None and _unlabelled(before) == _unlabelled(after)
+
     def diff(self) -> str:
-        """Without secrets; of an object that is new or gone, all of it."""
-        before, after = shown(self.before, self.after)
+        """Without secrets, and without labels that say nothing but the chart's version."""
+        if self.is_relabelled:
+            return ""
+        before, after = shown(*(_unlabelled(each) if each is not None else None for each in (self.before, self.after)))
         lines = difflib.unified_diff(_lines(before), _lines(after), n=_CONTEXT, lineterm="")
         # The first two are names of files, which these are not.
         return "\n".join([*lines][2:])
+
+
+def _unlabelled(made: Object) -> Object:
+    return {key: _without(value, key) for key, value in made.items()}
+
+
+def _without(node: JsonValue, key: str) -> JsonValue:
+    if isinstance(node, dict):
+        dropped = _VERSION_LABELS if key == "labels" else ()
+        return {each: _without(value, each) for each, value in node.items() if each not in dropped}
+    return [_without(each, "") for each in node] if isinstance(node, list) else node
+
+
+_VERSION_LABELS = ("app.kubernetes.io/version", "chart", "helm.sh/chart")
 
 
 def _lines(made: Object | None) -> list[str]:
@@ -83,6 +107,8 @@ class Change(StrEnum):
     CHART = "chart"
     VALUES = "values"
     OBJECTS = "objects"
+    EDGES = "edges"
+    """An end of one that changes: keys, and what a gateway lets pass, lie in Secrets, whose contents no diff shows."""
     NONE = "unchanged"
 
 
@@ -92,6 +118,8 @@ class ClusterChange:
     before: ClusterState | None
     after: ClusterState | None
     objects: Sequence[ObjectChange]
+    is_end: bool
+    """Whether an edge of it changes in more than its numbers."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -105,6 +133,7 @@ class ClusterChange:
             *([Change.CHART] if chart_differs(before, after) else []),
             *([Change.VALUES] if before.side.values != after.side.values else []),
             *([Change.OBJECTS] if any(each.name != VALUES for each in self.objects) else []),
+            *([Change.EDGES] if self.is_end else []),
         ]
         return tuple(found) or (Change.NONE,)
 
@@ -132,6 +161,14 @@ class EdgeChange:
         if side is None:
             raise ValueError("an edge of neither side")
         return side
+
+    @property
+    def is_decided_anew(self) -> bool:
+        """In more than the numbers of its series."""
+        before, after = self.before, self.after
+        if before is None or after is None:
+            return True
+        return (before.facts, before.generation) != (after.facts, after.generation)
 
     def facts(self) -> Iterator[tuple[str, Sequence[str], Sequence[str]]]:
         """(what, gone, new) of everything that was decided anew."""
@@ -171,12 +208,17 @@ def difference(
 ) -> Difference:
     """`states` are both sides of each cluster, None where it has only one."""
     ids = {**after.edges, **before.edges}
-    edges = [EdgeChange(each, before.edges.get(each), after.edges.get(each)) for each in ids]
+    both = [EdgeChange(each, before.edges.get(each), after.edges.get(each)) for each in ids]
+    edges = [each for each in both if each.before != each.after]
+    told = [each.side for each in edges if each.is_decided_anew]
+    ends = {end for side in told for end in (side.lower, side.upper)}
+    if before.keys is not None and after.keys is not None and before.keys.authority != after.keys.authority:
+        ends = {*states}
     return Difference(
         before,
         after,
-        [ClusterChange(name, old, new, _object_changes(old, new)) for name, (old, new) in states.items()],
-        [each for each in edges if each.before != each.after],
+        [ClusterChange(name, old, new, _object_changes(old, new), name in ends) for name, (old, new) in states.items()],
+        edges,
     )
 
 

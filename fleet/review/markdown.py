@@ -19,9 +19,15 @@ def fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
+_LONG = 300
+"""Characters of one value."""
+
+
 def code(text: str) -> str:
     """In a table as well, where a bar would end the cell and a line the row."""
-    text = " ".join(text.split()).replace("|", "\\|") or " "
+    text = " ".join(text.split())
+    text = f"{text[:_LONG]}…" if len(text) > _LONG else text
+    text = text.replace("|", "\\|") or " "
     longest = max((len(each) for each in re.findall(r"`+", text)), default=0)
     fence = "`" * (longest + 1)
     return f"{fence} {text} {fence}" if longest else f"{fence}{text}{fence}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from fleet.review.description import Object
-from fleet.review.differences import ObjectName, Objects
+from fleet.review.differences import ClusterState, ObjectName, Objects
 from fleet.review.markdown import code
 
 _ROUTES = {"GRPCRoute", "HTTPRoute", "Ingress", "TCPRoute", "TLSRoute", "UDPRoute"}
@@ -20,6 +20,27 @@ def published(objects: Objects) -> dict[str, None]:
 def admitted(objects: Objects) -> dict[str, None]:
     policies = ((name, made) for name, made in objects.items() if name.kind == "NetworkPolicy")
     return dict.fromkeys(each for name, made in policies for each in _admitted(name, _mapping(made.get("spec"))))
+
+
+def selects(policy: Object, state: ClusterState) -> bool:
+    """Whether pods for which it is are there; where what the chart makes is not known, they are."""
+    wanted = _mapping(_mapping(_mapping(policy.get("spec")).get("podSelector")).get("matchLabels"))
+    pods = (labels for name, made in state.objects.items() for labels in _pod_labels(name, made))
+    return not state.is_rendered or any(wanted.items() <= labels.items() for labels in pods)
+
+
+def _pod_labels(name: ObjectName, made: Object) -> Iterator[Object]:
+    """As the object has them, or as the operator gives them."""
+    if name.kind in _OPERATED:
+        yield {"app.kubernetes.io/name": _OPERATED[name.kind], "operator.prometheus.io/name": name.name}
+        yield {"app.kubernetes.io/name": _OPERATED[name.kind], _OPERATED[name.kind]: name.name}
+    template = _mapping(_mapping(made.get("spec")).get("template"))
+    labels = _mapping(_mapping(template.get("metadata")).get("labels"))
+    if labels:
+        yield labels
+
+
+_OPERATED = {"Alertmanager": "alertmanager", "Prometheus": "prometheus", "PrometheusAgent": "prometheus-agent"}
 
 
 def _published(name: ObjectName, made: Object) -> Iterator[str]:

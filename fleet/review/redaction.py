@@ -12,7 +12,7 @@ from fleet.review.description import Object
 
 SECRET = "(secret)"  # noqa: S105 (it stands where one was)
 ANOTHER = "(another secret)"
-_LONG = 1000
+_LONG = 4000
 """Characters of one line, from which on it was written for machines."""
 
 

@@ -1,13 +1,13 @@
 """The report: a summary that a comment of a pull request has room for, and all of it for a file beside that."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.review.changed_lines import Lines, Links
 from fleet.review.consequences import Consequence, Kind
 from fleet.review.description import EdgeSide, Refusal
-from fleet.review.differences import VALUES, Change, ClusterChange, Difference, EdgeChange, ObjectChange
+from fleet.review.differences import VALUES, Change, ClusterChange, ClusterState, Difference, EdgeChange, ObjectChange
 from fleet.review.markdown import code, codes, fenced, fold, html, prose
 from fleet.review.policies import Judgement
 
@@ -18,8 +18,8 @@ _FOLDED = 12
 """Lines of a diff, beyond which it is folded."""
 _NAMES = 8
 """Clusters that a summary names of those that something is the same for."""
-_ROWS = 40
-"""Of a table that is shortened."""
+_ROWS = (40, 15, 5)
+"""Of one section of a summary, by how little room there is."""
 _CLUSTER = "CLUSTER"
 """Stands for each cluster's own name where several are told at once."""
 
@@ -80,31 +80,29 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class _Section:
     title: str
-    whole: str
-    short: str
-    """In its place where there is no room."""
+    forms: Sequence[str]
+    """All of it, as it is in a summary, and shorter ones for where there is no room."""
 
 
 def report(found: Findings, details: str) -> Report:
     """`details` is how the file with all of it is called."""
     top = _top(found)
     # The first are the first to be looked at, and the last to be shortened.
-    sections = [each for each in _sections(found) if each.whole]
-    whole = _joined(top, sections, {*()})
-    short = set[str]()
-    summary = whole
+    sections = [each for each in _sections(found) if each.forms[0]]
+    whole = _joined(top, sections, {})
+    levels = {each.title: 1 for each in sections}
     for section in reversed(sections):
-        if _size(summary) <= LIMIT - _ROOM:
-            break
-        short.add(section.title)
-        summary = _joined(top, sections, short)
-    if short:
-        shortened = ", ".join(each.title for each in sections if each.title in short)
-        summary += f"\n---\n\nShortened here and whole in `{details}`: {shortened}.\n"
+        while _size(_joined(top, sections, levels)) > LIMIT - _ROOM and levels[section.title] < len(section.forms) - 1:
+            levels[section.title] += 1
+    shortened = [each.title for each in sections if each.forms[levels[each.title]] != each.forms[0]]
+    summary = _joined(top, sections, levels)
+    if shortened:
+        summary += f"\n---\n\nShortened here, whole in {code(details)}: {', '.join(shortened)}.\n"
     return Report(f"stack {found.stack}: {_headline(found)}", _cut(summary), whole, is_refused=bool(found.refusals))
 
 
 _ROOM = 1000
+"""Bytes that are left for saying what was shortened."""
 
 
 def _size(text: str) -> int:
@@ -119,8 +117,8 @@ def _cut(text: str) -> str:
     return f"{kept}\n\n(cut here)\n"
 
 
-def _joined(top: str, sections: Sequence[_Section], short: set[str]) -> str:
-    parts = [f"## {each.title}\n\n{each.short if each.title in short else each.whole}" for each in sections]
+def _joined(top: str, sections: Sequence[_Section], levels: Mapping[str, int]) -> str:
+    parts = [f"## {each.title}\n\n{each.forms[levels.get(each.title, 0)]}" for each in sections]
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join([top, *parts])).rstrip() + "\n"
 
 
@@ -161,20 +159,23 @@ def _sections(found: Findings) -> Iterator[_Section]:
         yield _section("Series budgets", lambda most: _budgets(found.difference, most))
     yield _section("Changed lines", lambda most: _lines(found, most))
     if found.difference is not None:
-        yield _Section("Topology", _topology(found.difference), "It changes.\n")
+        yield _whole_or("Topology", _topology(found.difference), "It changes.\n")
         whole = "\n".join(_objects(found.difference.changed))
         counted = sum(len(each.objects) for each in found.difference.changed)
-        yield _Section("Objects", whole, f"{counted} differ.\n")
+        yield _whole_or("Objects", whole, f"{counted} differ.\n")
 
 
 def _same(title: str, text: str) -> _Section:
-    return _Section(title, text, text)
+    return _Section(title, (text, text))
+
+
+def _whole_or(title: str, text: str, short: str) -> _Section:
+    return _Section(title, (text, text, short))
 
 
 def _section(title: str, of: Callable[[int | None], Iterable[str]]) -> _Section:
     """`of` takes how many rows there may be."""
-    whole, short = (_lined(of(most)) for most in (None, _ROWS))
-    return _Section(title, whole, short)
+    return _Section(title, [_lined(of(most)) for most in (None, *_ROWS)])
 
 
 def _lined(lines: Iterable[str]) -> str:
@@ -254,7 +255,7 @@ def _consequences(found: Sequence[Consequence], most: int | None) -> Iterator[st
         if own:
             yield f"**{kind.value}**"
             yield ""
-            yield from _at_most([f"- {codes(each.clusters, _few(most))}: {each.what}" for each in own], most)
+            yield from _at_most([f"- {codes(each.where, _few(most))}: {each.what}" for each in own], most)
             yield ""
 
 
@@ -286,11 +287,12 @@ def _cluster_row(change: ClusterChange) -> str:
 def _change(change: Change, of: ClusterChange) -> str:
     if change is not Change.CHART or of.before is None or of.after is None:
         return change.value
-    old, new = of.before, of.after
-    names = [each.chart.shown if each.chart is not None else f"{each.side.chart.version}" for each in (old, new)]
-    if old.side.chart.source != new.side.chart.source:
-        names = [f"{each.side.chart.source} {each.side.chart.version or ''}".strip() for each in (old, new)]
-    return f"chart {code(names[0])} → {code(names[1])}"
+    old, new = (_chart(each) for each in (of.before, of.after))
+    return f"chart {code(old)} → {code(new)}" if old != new else f"chart {code(new)}, other contents"
+
+
+def _chart(state: ClusterState) -> str:
+    return state.chart.version if state.chart is not None else state.side.chart.version or state.side.chart.source
 
 
 def _edges(found: Difference | None, most: int | None) -> Iterator[str]:
@@ -390,7 +392,7 @@ def _indented(text: str) -> str:
 def _objects(changed: Sequence[ClusterChange]) -> Iterator[str]:
     told: dict[tuple[str, str], str] = {}
     groups: dict[tuple[object, ...], list[ClusterChange]] = {}
-    for each in changed:
+    for each in (each for each in changed if each.objects):
         groups.setdefault(_likeness(each), []).append(each)
     for clusters in groups.values():
         first = clusters[0]
@@ -405,8 +407,11 @@ def _objects(changed: Sequence[ClusterChange]) -> Iterator[str]:
             yield _listed(first, general)
             yield ""
             continue
+        if relabelled := [each for each in first.objects if each.is_relabelled]:
+            yield f"Of {len(relabelled)} objects only labels with the chart's version differ."
+            yield ""
         kind = ""
-        for each in first.objects:
+        for each in (each for each in first.objects if not each.is_relabelled):
             if each.name.kind != kind:
                 kind = each.name.kind
                 yield f"#### {kind}"

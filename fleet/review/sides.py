@@ -29,9 +29,12 @@ class Side:
 
 def head_side(stack: str, root: Path) -> Side:
     """The work tree as it is, committed or not."""
-    # As the other side comes: a tuple and a list would be different.
-    said = Description.model_validate_json(describe(stack, root).model_dump_json())
-    return Side(said, root, CODE, sys.executable)
+    return Side(_said(stack, root), root, CODE, sys.executable)
+
+
+def _said(stack: str, root: Path) -> Description:
+    """As another process would say it: a tuple and a list would be different."""
+    return Description.model_validate_json(describe(stack, root).model_dump_json())
 
 
 async def base_side(stack: str, root: Path, base: Base, tree: Path) -> Side:
@@ -44,6 +47,8 @@ async def base_side(stack: str, root: Path, base: Base, tree: Path) -> Side:
         # New in this pull request: all of it is.
         return Side(Description(), there, CODE, sys.executable)
     code = _code_in(tree, base)
+    if code == CODE:
+        return Side(_said(stack, there), there, CODE, sys.executable)
     python = await _python(code)
     # The folder that the user's `python` would put first is this one's; the base's own is what counts.
     done = await run(
@@ -72,7 +77,7 @@ def _code_in(tree: Path, base: Base) -> Path:
 
 async def _python(code: Path) -> str:
     """Other packages make other objects: a base with another lock gets an environment of its own, beside its code."""
-    if code == CODE or (code / "uv.lock").read_bytes() == (CODE / "uv.lock").read_bytes():
+    if (code / "uv.lock").read_bytes() == (CODE / "uv.lock").read_bytes():
         return sys.executable
     done = await run(str(code / "local" / "bootstrap.sh"), folder=code)
     if done.status:
