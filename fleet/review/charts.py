@@ -155,4 +155,4 @@ async def _helm(*arguments: str, given: str = "") -> Done:
 def _last(said: str) -> str:
     """Helm's reason, without its advice, warnings and the paths of this machine."""
     lines = [line for line in said.splitlines() if line.startswith("Error: ")] or said.strip().splitlines()[-1:]
-    return re.sub(r"/\S*/", "", lines[0].removeprefix("Error: ")) if lines else "helm says nothing"
+    return re.sub(r"(?<![\w.-])/\S*/", "", lines[0].removeprefix("Error: ")) if lines else "helm says nothing"
