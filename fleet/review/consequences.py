@@ -155,7 +155,7 @@ def _lost(before: Server, after: Server) -> Iterator[str]:
         yield f"{before.replicas} replicas become {after.replicas}: what the others hold is read by nobody"
     for event in ("whenDeleted", "whenScaled"):
         if _policy(before, event) != "Delete" and _policy(after, event) == "Delete":
-            yield f"volumes are deleted {event.removeprefix('when').lower()} with their Prometheus from now on"
+            yield f"volumes are deleted with their Prometheus from now on ({code(event)})"
     if before.external_labels != after.external_labels:
         what = f"external labels change ({_fields(before.external_labels, after.external_labels)})"
         yield f"{what}: above, every series ends and another one begins"

@@ -104,6 +104,8 @@ def _lines(made: Object | None) -> list[str]:
 class Change(StrEnum):
     NEW = "new"
     GONE = "gone"
+    PLACE = "place"
+    """Where it is reached."""
     CHART = "chart"
     VALUES = "values"
     OBJECTS = "objects"
@@ -130,6 +132,7 @@ class ClusterChange:
             return (Change.GONE,)
         before, after = self.before, self.after
         found = [
+            *([Change.PLACE] if before.side.place != after.side.place else []),
             *([Change.CHART] if chart_differs(before, after) else []),
             *([Change.VALUES] if before.side.values != after.side.values else []),
             *([Change.OBJECTS] if any(each.name != VALUES for each in self.objects) else []),

@@ -12,6 +12,8 @@ from fleet.review.description import Object
 
 SECRET = "(secret)"  # noqa: S105 (it stands where one was)
 ANOTHER = "(another secret)"
+_PASSED = "password"
+"""For what follows an argument that tells."""
 _LONG = 4000
 """Characters of one line, from which on it was written for machines."""
 
@@ -51,7 +53,8 @@ def _shown(node: JsonValue, other: JsonValue, key: str) -> JsonValue:
         named = str(node.get("name", "")) if set(node) == {"name", "value"} else ""
         return {each: _shown(value, _at(other, each), named or each) for each, value in node.items()}
     if isinstance(node, list):
-        return [_shown(value, _at(other, number), key) for number, value in enumerate(node)]
+        keys = [_PASSED if isinstance(each, str) and _FLAG.fullmatch(each) else key for each in (None, *node)]
+        return [_shown(value, _at(other, number), keys[number]) for number, value in enumerate(node)]
     if not isinstance(node, str):
         return node
     mark = SECRET if other is None or other == node else ANOTHER
@@ -62,12 +65,17 @@ def _shown(node: JsonValue, other: JsonValue, key: str) -> JsonValue:
 
 # Beside what may not be on a page: here is also what the chart makes, and text that has a form of its own.
 _TELLING = re.compile(r"(?i)(credentials|authorization|passphrase)$")
-_ASSIGNED = re.compile(
-    r"""(?ix)
-    (?P<key> (?: password | passwd | passphrase | token | secret_?key | access_?key | api_?key | private_?key
-               | client_?secret | credentials | authorization ) ["']? \s* [:=] \s* )
-    [^\s{\[|>] .*"""
+_NAMES = (
+    "password|passwd|passphrase|token|secret_?key|access_?key|api_?key|private_?key|client_?secret|credentials"
+    "|authorization"
 )
+_ASSIGNED = re.compile(
+    rf"""(?ix)
+    (?P<key> (?:{_NAMES}) ["']? \s* [:=] \s* | --\S*(?:{_NAMES}) \s+ )
+    (?! (?:true|false|null)\b ) [^\s{{\[|>] .*"""
+)
+_FLAG = re.compile(rf"(?i)--?\S*(?:{_NAMES})")
+"""An argument whose value is the next one."""
 _HASH = re.compile(r"\$2[aby]\$\d\d\$\S+")
 
 

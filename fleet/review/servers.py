@@ -3,7 +3,6 @@
 The operator writes the pods anew for whatever is not in Prometheus's own configuration, which it reloads.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -15,21 +14,41 @@ from fleet.review.differences import ClusterState
 
 _KINDS = ("Prometheus", "PrometheusAgent")
 
-_RELOADED = re.compile(
-    r"""(?x)
-    additionalAlertManagerConfigs\w* | additionalAlertRelabelConfigs\w* | additionalRemote(Read|Write)
-    | additionalScrapeConfigs\w* | alerting\w* | apiserverConfig | arbitraryFSAccessThroughSMs | bodySizeLimit
-    | convertClassicHistogramsToNHCB | enforced\w+ | evaluationInterval | excludedFromEnforcement | exemplars
-    | externalLabels | ignoreNamespaceSelectors | keepDroppedTargets | label(Limit|NameLengthLimit|ValueLengthLimit)
-    | name(EscapingScheme|ValidationScheme) | otlp | overrideHonor(Labels|Timestamps) | podTargetLabels
-    | (podMonitor|probe|rule|scrapeConfig|serviceMonitor)(Namespace)?Selector\w*
-    | (prometheus|replica)ExternalLabelName\w* | remote(Read|Write) | replicas | retention(Size)? | ruleQueryOffset
-    | sampleLimit | scrapeClasses | scrape(ClassicHistograms|NativeHistograms|Protocols) | scrape(Interval|Timeout)
-    | targetLimit | tsdb
-    """
+RELOADED = frozenset(
+    {
+        *("additionalAlertManagerConfigs", "additionalAlertRelabelConfigs", "additionalScrapeConfigs"),
+        *("alerting", "apiserverConfig", "arbitraryFSAccessThroughSMs", "bodySizeLimit"),
+        *("convertClassicHistogramsToNHCB", "enforcedBodySizeLimit", "enforcedKeepDroppedTargets"),
+        *("enforcedLabelLimit", "enforcedLabelNameLengthLimit", "enforcedLabelValueLengthLimit"),
+        *("enforcedNamespaceLabel", "enforcedSampleLimit", "enforcedTargetLimit", "evaluationInterval"),
+        *("excludedFromEnforcement", "exemplars", "externalLabels", "ignoreNamespaceSelectors"),
+        *("keepDroppedTargets", "labelLimit", "labelNameLengthLimit", "labelValueLengthLimit"),
+        *("nameEscapingScheme", "nameValidationScheme", "otlp", "overrideHonorLabels", "overrideHonorTimestamps"),
+        *("persistentVolumeClaimRetentionPolicy", "podMonitorNamespaceSelector", "podMonitorSelector"),
+        *("podTargetLabels", "probeNamespaceSelector", "probeSelector", "prometheusExternalLabelName"),
+        *("prometheusRulesExcludedFromEnforce", "remoteRead", "remoteWrite", "replicaExternalLabelName"),
+        *("replicas", "retention", "retentionSize", "ruleNamespaceSelector", "ruleQueryOffset", "ruleSelector"),
+        *("sampleLimit", "scrapeClasses", "scrapeClassicHistograms", "scrapeConfigNamespaceSelector"),
+        *("scrapeConfigSelector", "scrapeInterval", "scrapeNativeHistograms", "scrapeProtocols", "scrapeTimeout"),
+        *("serviceMonitorNamespaceSelector", "serviceMonitorSelector", "targetLimit", "tracingConfig", "tsdb"),
+    }
 )
-"""Fields of `spec` that are in the configuration, or only count pods: promcfg.go and statefulset.go of the operator
-v0.93.1, with Prometheus 3.11 or newer, from which on its retention is there as well."""
+"""Fields of `spec` that are in the configuration or leave pods as they are.
+
+Source: promcfg.go and statefulset.go of the operator v0.93.1, with Prometheus 3.11 or newer, from which on its retention
+is in the configuration as well.
+"""
+
+RELOADED_VALUES = frozenset(
+    {
+        *("additionalAlertManagerConfigsSecret", "additionalAlertRelabelConfigsSecret", "additionalRemoteRead"),
+        *("additionalRemoteWrite", "additionalScrapeConfigsSecret", "podMonitorSelectorNilUsesHelmValues"),
+        *("probeSelectorNilUsesHelmValues", "prometheusExternalLabelNameClear", "replicaExternalLabelNameClear"),
+        *("ruleSelectorNilUsesHelmValues", "scrapeConfigSelectorNilUsesHelmValues"),
+        *("serviceMonitorSelectorNilUsesHelmValues",),
+    }
+)
+"""The chart's own, of which it makes such fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +96,11 @@ def _flat(spec: Object) -> Object:
 def restarting(before: Server, after: Server) -> list[str]:
     """Fields whose change gives it new pods."""
     names = sorted({*before.spec, *after.spec})
-    return [name for name in names if before.spec.get(name) != after.spec.get(name) and not _RELOADED.fullmatch(name)]
+    return [
+        name
+        for name in names
+        if before.spec.get(name) != after.spec.get(name) and name not in RELOADED | RELOADED_VALUES
+    ]
 
 
 def reloader_image(state: ClusterState) -> str | None:
