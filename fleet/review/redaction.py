@@ -64,11 +64,11 @@ def _shown(node: JsonValue, other: JsonValue, key: str) -> JsonValue:
 
 
 # Beside what may not be on a page: here is also what the chart makes, and text that has a form of its own.
-_TELLING = re.compile(r"(?i)(credentials|authorization|passphrase)$")
 _NAMES = (
-    "password|passwd|passphrase|token|secret_?key|access_?key|api_?key|private_?key|client_?secret|credentials"
-    "|authorization"
+    "password|passwd|passphrase|token|secret[_-]?key|access[_-]?key|api[_-]?key|private[_-]?key|client[_-]?secret"
+    "|credentials|authorization"
 )
+_TELLING = re.compile(rf"(?i)(?:{_NAMES})$")
 _ASSIGNED = re.compile(
     rf"""(?ix)
     (?P<key> (?:{_NAMES}) ["']? \s* [:=] \s* | --\S*(?:{_NAMES}) \s+ )

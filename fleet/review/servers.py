@@ -35,8 +35,8 @@ RELOADED = frozenset(
 )
 """Fields of `spec` that are in the configuration or leave pods as they are.
 
-Source: promcfg.go and statefulset.go of the operator v0.93.1, with Prometheus 3.11 or newer, from which on its retention
-is in the configuration as well.
+Source: promcfg.go and statefulset.go of the operator v0.93.1. Since Prometheus 3.11 retention is in the configuration
+as well.
 """
 
 RELOADED_VALUES = frozenset(

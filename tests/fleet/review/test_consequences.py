@@ -292,8 +292,8 @@ EDGES: dict[str, tuple[EdgeSide | None, EdgeSide | None, list[tuple[Kind, str]]]
             (
                 Kind.CREDENTIAL,
                 (
-                    "auth of its key, `basic`, becomes `mtls`; scrapes fail, and senders lose what they send, until both "
-                    "ends have it"
+                    "auth of its key, `basic`, becomes `mtls`; scrapes fail, and senders lose what they send, until "
+                    "both ends have it"
                 ),
             )
         ],
