@@ -1,7 +1,7 @@
 """Words as Markdown has them. Who opens a pull request has written some: those link nowhere and mention nobody."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def fold(title: str, text: str) -> Iterator[str]:
@@ -47,3 +47,15 @@ def prose(text: str) -> str:
 
 def html(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def lined(lines: Iterable[str]) -> str:
+    text = "\n".join(lines)
+    return f"{text}\n" if text else ""
+
+
+def at_most(rows: Sequence[str], most: int | None) -> list[str]:
+    """All of them where there is no most."""
+    if most is None or len(rows) <= most:
+        return [*rows]
+    return [*rows[:most], "", f"and {len(rows) - most} more"]

@@ -10,9 +10,10 @@ from fleet.review.consequences import consequences
 from fleet.review.describing import page_file
 from fleet.review.description import Description, Refusal
 from fleet.review.differences import difference
+from fleet.review.findings import Findings
 from fleet.review.policies import Judgement, judgement
 from fleet.review.rendering import Rendered, render_changed
-from fleet.review.report import Findings, Report, report
+from fleet.review.report import Report, report
 from fleet.review.revisions import Base, files_of, find_base, find_head
 from fleet.review.sides import Side, base_side, head_side
 from fleet.rotation import step_problems

@@ -9,6 +9,7 @@ from pathlib import Path
 from fleet.review.charts import Chart, MissingChartError, RenderError, find_chart, rendered
 from fleet.review.description import ChartRef, ClusterSide, Object
 from fleet.review.differences import ClusterState, named
+from fleet.review.markdown import code, prose
 from fleet.review.sides import Side
 
 Pair = tuple[ClusterState | None, ClusterState | None]
@@ -21,7 +22,7 @@ class Rendered:
     refused: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Clusters whose new values the chart refuses, and why."""
     notes: dict[str, None] = field(default_factory=dict[str, None])
-    """Why something is not rendered."""
+    """Why something is not rendered, in Markdown."""
 
 
 async def render_changed(before: Side, after: Side) -> Rendered:
@@ -59,7 +60,7 @@ async def _charts(side: Side, roots: Sequence[Path], found: Rendered) -> Charts:
             charts[ref] = await find_chart(ref, roots)
         except MissingChartError as error:
             charts[ref] = None
-            found.notes[f"What the chart makes is not compared, only its values: {error}"] = None
+            found.notes[f"What the chart makes is not compared, only its values: {prose(str(error))}."] = None
     return charts
 
 
@@ -111,7 +112,7 @@ async def _made(
         if is_new:
             found.refused.append((name, str(error)))
         else:
-            found.notes[f"The base's values of `{name}` do not render, so its objects are not compared."] = None
+            found.notes[f"The base's values of {code(name)} do not render, so its objects are not compared."] = None
     except MissingChartError as error:
-        found.notes[f"What the chart makes is not compared, only its values: {error}"] = None
+        found.notes[f"What the chart makes is not compared, only its values: {prose(str(error))}."] = None
     return None

@@ -16,9 +16,10 @@ from pull_requests import EDITS, PAGE, STACK, Repository, edited, repository
 from typer.testing import CliRunner
 
 from fleet.__main__ import app
-from fleet.review.policies import judgement
+from fleet.review import preview as previewing
+from fleet.review.policies import Judgement, judgement
 from fleet.review.report import LIMIT
-from fleet.review.sides import head_side
+from fleet.review.sides import Side, head_side
 from local.bench import clusters
 
 ROOT = Path(__file__).parents[3]
@@ -37,8 +38,20 @@ def run(root: Path, *arguments: str, code: Path = ROOT, **environment: str) -> "
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Repository:
+def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pack is a process of its own, which takes longer than the rest; the kept reports are with it."""
+
+    async def nothing(stack: str, side: Side) -> Judgement:
+        del stack, side
+        return Judgement()
+
+    monkeypatch.setattr(previewing, "judgement", nothing)
+
+
+@pytest.fixture
+def opened(tmp_path: Path, unjudged: None) -> Repository:
     """Without its chart, which few of these look at."""
+    del unjudged
     return repository(tmp_path / "fleet", {})
 
 
@@ -118,6 +131,7 @@ def test_a_page_that_goes_is_refused(opened: Repository) -> None:
     assert "`Pulumi.dev.yaml`: does not exist; stacks here: other" in found.summary
 
 
+@pytest.mark.usefixtures("unjudged")
 def test_a_base_that_is_broken_is_told_and_its_mending_not_refused(tmp_path: Path) -> None:
     broken = repository(tmp_path / "fleet", {}, edited(EDITS["opened-port"]))
     broken.write(PAGE)
@@ -135,6 +149,7 @@ def test_a_chart_that_cannot_be_had_is_said_and_its_values_are_compared(opened: 
     assert not found.is_refused
 
 
+@pytest.mark.usefixtures("unjudged")
 def test_values_that_the_chart_refuses_are_refused(chart: Path, tmp_path: Path) -> None:
     opened = repository(tmp_path / "fleet", {"chart": chart})
 
@@ -150,6 +165,7 @@ def test_values_that_the_chart_refuses_are_refused(chart: Path, tmp_path: Path) 
     )
 
 
+@pytest.mark.usefixtures("unjudged")
 def test_a_chart_whose_contents_change_is_another_chart(chart: Path, tmp_path: Path) -> None:
     opened = repository(tmp_path / "fleet", {"chart": chart})
     (opened.root / "chart" / "templates" / "more.yaml").write_text("{kind: Gone, apiVersion: v1, metadata: {name: a}}")
@@ -233,7 +249,7 @@ def test_a_base_older_than_the_command_is_said_to_be(with_code: Repository) -> N
 
 
 SLOW = """#!/bin/sh
-echo $$ > {pid}
+touch {pids}/$$
 exec sleep 600
 """
 
@@ -243,10 +259,10 @@ def test_interrupted_it_leaves_nothing_behind(by: signal.Signals, chart: Path, t
     opened = repository(tmp_path / "fleet", {"chart": chart})
     opened.write(edited(EDITS["more-memory"]))
     before = opened.git("status", "--porcelain")
-    tools, temporary, pid = tmp_path / "tools", tmp_path / "tmp", tmp_path / "pid"
-    tools.mkdir()
-    temporary.mkdir()
-    (tools / "helm").write_text(SLOW.format(pid=pid))
+    tools, temporary, pids = tmp_path / "tools", tmp_path / "tmp", tmp_path / "pids"
+    for folder in (tools, temporary, pids):
+        folder.mkdir()
+    (tools / "helm").write_text(SLOW.format(pids=pids))
     (tools / "helm").chmod(0o755)
     running = subprocess.Popen(
         [sys.executable, "-m", "fleet", "preview", "--root", str(opened.root), "--out", str(opened.root / "out")],
@@ -258,7 +274,7 @@ def test_interrupted_it_leaves_nothing_behind(by: signal.Signals, chart: Path, t
     )
     try:
         deadline = time.monotonic() + 60
-        while not (pid.exists() and pid.read_text()):
+        while not any(pids.iterdir()):
             assert running.poll() is None, running.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -271,7 +287,7 @@ def test_interrupted_it_leaves_nothing_behind(by: signal.Signals, chart: Path, t
     assert [*temporary.iterdir()] == []
     assert opened.git("status", "--porcelain") == before
     assert opened.git("worktree", "list").count("\n") == 1
-    assert not _is_running(int(pid.read_text()))
+    assert [each.name for each in pids.iterdir() if _is_running(int(each.name))] == []
 
 
 def _is_running(pid: int) -> bool:
@@ -290,6 +306,7 @@ def large(**more: object) -> dict[str, object]:
     return {**PAGE, "clusters": clusters(60), **more}
 
 
+@pytest.mark.usefixtures("unjudged")
 @pytest.mark.parametrize("change", ["every value", "every cluster is new", "every key", "every budget"])
 def test_sixty_clusters_fit_a_comment_with_the_summary_first(change: str, tmp_path: Path) -> None:
     opened = repository(tmp_path / "fleet", {}, large())
@@ -304,7 +321,7 @@ def test_sixty_clusters_fit_a_comment_with_the_summary_first(change: str, tmp_pa
     found = opened.preview(stack=stack)
     assert len(found.summary.encode()) <= LIMIT
     assert found.headline.endswith("60 of 60 clusters change")
-    order = [found.summary.find(f"\n## {title}\n") for title in ("Policies", "Look at this first", "Clusters", "Edges")]
+    order = [found.summary.find(f"\n## {title}\n") for title in ("Look at this first", "Clusters", "Edges")]
     assert order == sorted(order)
     # Nothing is lost: what a summary leaves out says where it is.
     assert "Shortened here, whole in `" in found.summary
