@@ -108,10 +108,13 @@ def preview(
         found = to_its_end(previewed(stack, base, root))
     except asyncio.CancelledError:
         raise FleetError([Problem("preview", "stopped; nothing was written")]) from None
-    out.mkdir(parents=True, exist_ok=True)
     summary, details = out / f"{stack}.md", out / details_file(stack)
-    summary.write_text(found.summary, encoding="utf-8")
-    details.write_text(found.details, encoding="utf-8")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        summary.write_text(found.summary, encoding="utf-8")
+        details.write_text(found.details, encoding="utf-8")
+    except OSError as error:
+        raise FleetError([Problem("--out", f"cannot be written: {error}")]) from None
     typer.echo(f"{found.headline}: {summary}, and all of it in {details.name}")
     if found.is_refused:
         raise typer.Exit(2)

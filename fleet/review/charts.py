@@ -45,7 +45,7 @@ async def find_chart(ref: ChartRef, roots: Sequence[Path]) -> Chart:
 
     Raises MissingChartError.
     """
-    if ref.source.startswith("oci://"):
+    if ref.is_pinned:
         archive = await _pulled(ref)
         return Chart(ref, archive, str(ref.version), _digest([archive]))
     for root in roots:
@@ -116,7 +116,10 @@ async def rendered(chart: Chart, cluster: ClusterSide, slots: asyncio.Semaphore)
         if done.status:
             raise RenderError(_last(done.err))
         # The C loader, in a thread: charts are hundreds of kilobytes.
-        return await asyncio.to_thread(_objects, done.out)
+        try:
+            return await asyncio.to_thread(_objects, done.out)
+        except yaml.YAMLError as error:
+            raise RenderError(f"what it makes is no YAML: {getattr(error, 'problem', error)}") from None
 
 
 def _objects(text: str) -> tuple[Object, ...]:
@@ -155,4 +158,4 @@ async def _helm(*arguments: str, given: str = "") -> Done:
 def _last(said: str) -> str:
     """Helm's reason, without its advice, warnings and the paths of this machine."""
     lines = [line for line in said.splitlines() if line.startswith("Error: ")] or said.strip().splitlines()[-1:]
-    return re.sub(r"(?<![\w.-])/\S*/", "", lines[0].removeprefix("Error: ")) if lines else "helm says nothing"
+    return re.sub(r"(?<![\w.:/-])/\S*/", "", lines[0].removeprefix("Error: ")) if lines else "helm says nothing"

@@ -31,6 +31,11 @@ class ChartRef(_Described):
     """An `oci://` reference, or a path relative to the page's folder."""
     version: str | None = None
 
+    @property
+    def is_pinned(self) -> bool:
+        """Whether its contents follow from this: those of a folder may change."""
+        return self.source.startswith("oci://")
+
 
 class ClusterSide(_Described):
     tier: str

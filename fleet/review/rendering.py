@@ -28,11 +28,12 @@ class Rendered:
 async def render_changed(before: Side, after: Side) -> Rendered:
     """Clusters of equal values and chart are passed over: the chart makes the same of the same."""
     found = Rendered()
-    # A chart that is built in the work tree is in no commit.
-    old = await _charts(before, [before.root, after.root], found)
-    new = await _charts(after, [after.root], found)
-    slots = asyncio.Semaphore(os.cpu_count() or 1)
     names = [*{**after.description.clusters, **before.description.clusters}]
+    needed = [name for name in names if _may_differ(before, after, name)]
+    # A chart that is built in the work tree is in no commit.
+    old = await _charts(before, needed, [before.root, after.root], found)
+    new = await _charts(after, needed, [after.root], found)
+    slots = asyncio.Semaphore(os.cpu_count() or 1)
     pairs = await asyncio.gather(
         *(
             _pair(
@@ -53,9 +54,18 @@ async def render_changed(before: Side, after: Side) -> Rendered:
 Charts = Mapping[ChartRef, Chart | None]
 
 
-async def _charts(side: Side, roots: Sequence[Path], found: Rendered) -> Charts:
+def _may_differ(before: Side, after: Side, name: str) -> bool:
+    old, new = before.description.clusters.get(name), after.description.clusters.get(name)
+    if old is None or new is None or not new.chart.is_pinned:
+        return True
+    return (old.values, old.namespace, old.chart) != (new.values, new.namespace, new.chart)
+
+
+async def _charts(side: Side, needed: Sequence[str], roots: Sequence[Path], found: Rendered) -> Charts:
+    """Of the clusters that need one: no registry is asked for what nobody looks at."""
+    clusters = side.description.clusters
     charts: dict[ChartRef, Chart | None] = {}
-    for ref in dict.fromkeys(each.chart for each in side.description.clusters.values()):
+    for ref in dict.fromkeys(clusters[name].chart for name in needed if name in clusters):
         try:
             charts[ref] = await find_chart(ref, roots)
         except MissingChartError as error:
@@ -71,7 +81,7 @@ class _State:
 
     @classmethod
     def of(cls, side: ClusterSide | None, charts: Charts) -> "_State | None":
-        return cls(side, charts[side.chart]) if side is not None else None
+        return cls(side, charts.get(side.chart)) if side is not None else None
 
     @property
     def input(self) -> tuple[object, ...]:

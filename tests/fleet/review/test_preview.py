@@ -91,6 +91,13 @@ def test_a_folder_in_no_repository_ends_in_its_message(tmp_path: Path) -> None:
     assert done.stderr == f"{tmp_path}: is in no git repository, so there is nothing to compare with\n"
 
 
+def test_a_folder_that_cannot_be_written_ends_in_its_message(opened: Repository) -> None:
+    (opened.root / "out").write_text("a file")
+    done = run(opened.root)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("--out: cannot be written: ")
+
+
 def test_what_is_equal_is_said_to_be(opened: Repository) -> None:
     found = opened.preview()
     assert found.headline == "stack dev: nothing changes"
