@@ -100,22 +100,18 @@ def preview(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path(".local/preview"),
 ) -> None:
     """Write as Markdown what the work tree changes against a base; exit 2 where something refuses it."""
-    from fleet.review.preview import details_file  # noqa: PLC0415 (see the module's docstring)
+    from fleet.review.files import ReportFiles  # noqa: PLC0415 (see the module's docstring)
     from fleet.review.preview import preview as previewed  # noqa: PLC0415 (likewise)
     from fleet.review.running import to_its_end  # noqa: PLC0415 (likewise)
 
+    files = ReportFiles.of(stack, out)
+    files.clear()
     try:
-        found = to_its_end(previewed(stack, base, root))
+        found = to_its_end(previewed(stack, base, root, files.details.name))
     except asyncio.CancelledError:
         raise FleetError([Problem("preview", "stopped; nothing was written")]) from None
-    summary, details = out / f"{stack}.md", out / details_file(stack)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        summary.write_text(found.summary, encoding="utf-8")
-        details.write_text(found.details, encoding="utf-8")
-    except OSError as error:
-        raise FleetError([Problem("--out", f"cannot be written: {error}")]) from None
-    typer.echo(f"{found.headline}: {summary}, and all of it in {details.name}")
+    files.write(found)
+    typer.echo(f"{found.headline}: {files.summary}, and all of it in {files.details.name}")
     if found.is_refused:
         raise typer.Exit(2)
 

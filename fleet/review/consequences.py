@@ -12,6 +12,7 @@ from fleet.quantity import parse_quantity
 from fleet.review.description import ClusterSide, Object
 from fleet.review.differences import ClusterChange, ClusterState, Difference, EdgeChange
 from fleet.review.markdown import code, codes
+from fleet.review.nodes import mapping, sequence
 from fleet.review.openings import admitted, published, selects
 from fleet.review.servers import Server, reloader_image, restarting, servers
 
@@ -134,7 +135,7 @@ def _of_queues(before: Server, after: Server) -> Told:
 
 
 def _fields(before: JsonValue, after: JsonValue) -> str:
-    old, new = (node if isinstance(node, dict) else dict[str, JsonValue]() for node in (before, after))
+    old, new = mapping(before), mapping(after)
     return ", ".join(code(key) for key in sorted({*old, *new}) if old.get(key) != new.get(key))
 
 
@@ -166,8 +167,7 @@ def _worded(value: JsonValue) -> str:
 
 
 def _policy(server: Server, event: str) -> JsonValue:
-    policy = server.spec.get("persistentVolumeClaimRetentionPolicy")
-    return policy.get(event) if isinstance(policy, dict) else None
+    return mapping(server.spec.get("persistentVolumeClaimRetentionPolicy")).get(event)
 
 
 def _seconds(text: JsonValue) -> float:
@@ -216,14 +216,10 @@ def _recorded(state: ClusterState) -> dict[str, None]:
 
 
 def _records(node: JsonValue) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(record := node.get("record"), str):
-            yield record
-        for each in node.values():
-            yield from _records(each)
-    elif isinstance(node, list):
-        for each in node:
-            yield from _records(each)
+    if isinstance(record := mapping(node).get("record"), str):
+        yield record
+    for each in (*mapping(node).values(), *sequence(node)):
+        yield from _records(each)
 
 
 def _of_secrets(change: ClusterChange) -> Told:
@@ -236,8 +232,7 @@ def _of_secrets(change: ClusterChange) -> Told:
 
 
 def _held(made: Object) -> Object:
-    data, texts = made.get("data"), made.get("stringData")
-    return {**(data if isinstance(data, dict) else {}), **(texts if isinstance(texts, dict) else {})}
+    return mapping(made.get("data")) | mapping(made.get("stringData"))
 
 
 # Edges

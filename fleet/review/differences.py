@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from fleet.render import as_yaml
 from fleet.review.charts import Chart
 from fleet.review.description import ClusterSide, Description, EdgeSide, Object
+from fleet.review.nodes import mapping
 from fleet.review.redaction import shown
 
 _CONTEXT = 2
@@ -30,10 +31,8 @@ class ObjectName:
 
     @classmethod
     def of(cls, made: Object, namespace: str) -> "ObjectName":
-        metadata = made.get("metadata")
-        where, name = "", ""
-        if isinstance(metadata, dict):
-            where, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+        metadata = mapping(made.get("metadata"))
+        where, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
         group = str(made.get("apiVersion", "")).rpartition("/")[0]
         return cls(str(made["kind"]), name, "" if where == namespace else where, group)
 

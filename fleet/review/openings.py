@@ -7,6 +7,7 @@ from pydantic import JsonValue
 from fleet.review.description import Object
 from fleet.review.differences import ClusterState, ObjectName, Objects
 from fleet.review.markdown import code
+from fleet.review.nodes import mapping, sequence
 
 _ROUTES = {"GRPCRoute", "HTTPRoute", "Ingress", "TCPRoute", "TLSRoute", "UDPRoute"}
 _PODS = {"CronJob", "DaemonSet", "Deployment", "Job", "Pod", "Prometheus", "PrometheusAgent", "StatefulSet"}
@@ -19,12 +20,12 @@ def published(objects: Objects) -> dict[str, None]:
 
 def admitted(objects: Objects) -> dict[str, None]:
     policies = ((name, made) for name, made in objects.items() if name.kind == "NetworkPolicy")
-    return dict.fromkeys(each for name, made in policies for each in _admitted(name, _mapping(made.get("spec"))))
+    return dict.fromkeys(each for name, made in policies for each in _admitted(name, mapping(made.get("spec"))))
 
 
 def selects(policy: Object, state: ClusterState) -> bool:
     """Whether pods for which it is are there; where what the chart makes is not known, they are."""
-    wanted = _mapping(_mapping(_mapping(policy.get("spec")).get("podSelector")).get("matchLabels"))
+    wanted = mapping(mapping(mapping(policy.get("spec")).get("podSelector")).get("matchLabels"))
     pods = (labels for name, made in state.objects.items() for labels in _pod_labels(name, made))
     return not state.is_rendered or any(wanted.items() <= labels.items() for labels in pods)
 
@@ -34,8 +35,8 @@ def _pod_labels(name: ObjectName, made: Object) -> Iterator[Object]:
     if name.kind in _OPERATED:
         yield {"app.kubernetes.io/name": _OPERATED[name.kind], "operator.prometheus.io/name": name.name}
         yield {"app.kubernetes.io/name": _OPERATED[name.kind], _OPERATED[name.kind]: name.name}
-    template = _mapping(_mapping(made.get("spec")).get("template"))
-    labels = _mapping(_mapping(template.get("metadata")).get("labels"))
+    template = mapping(mapping(made.get("spec")).get("template"))
+    labels = mapping(mapping(template.get("metadata")).get("labels"))
     if labels:
         yield labels
 
@@ -44,11 +45,11 @@ _OPERATED = {"Alertmanager": "alertmanager", "Prometheus": "prometheus", "Promet
 
 
 def _published(name: ObjectName, made: Object) -> Iterator[str]:
-    spec = _mapping(made.get("spec"))
+    spec = mapping(made.get("spec"))
     if name.kind == "Service":
         yield from _service(name, spec)
     elif name.kind in _ROUTES:
-        hosts = [*_list(spec.get("hostnames")), *(_mapping(each).get("host") for each in _list(spec.get("rules")))]
+        hosts = [*sequence(spec.get("hostnames")), *(mapping(each).get("host") for each in sequence(spec.get("rules")))]
         for host in [each for each in hosts if each is not None] or ["every host"]:
             yield f"{name.kind} {code(str(name))} answers for {code(str(host))}"
     elif name.kind in _PODS:
@@ -56,20 +57,20 @@ def _published(name: ObjectName, made: Object) -> Iterator[str]:
 
 
 def _admitted(name: ObjectName, spec: Object) -> Iterator[str]:
-    for rule in map(_mapping, _list(spec.get("ingress"))):
+    for rule in map(mapping, sequence(spec.get("ingress"))):
         # No list at all, or an empty one, is everybody and every port.
-        for peer in _list(rule.get("from")) or ["everybody"]:
-            for port in _list(rule.get("ports")) or ["every port"]:
+        for peer in sequence(rule.get("from")) or ["everybody"]:
+            for port in sequence(rule.get("ports")) or ["every port"]:
                 yield f"NetworkPolicy {code(str(name))} lets {_peer(peer)} call {_port(port)}"
 
 
 def _service(name: ObjectName, spec: Object) -> Iterator[str]:
     kind = spec.get("type", "ClusterIP")
-    for port in map(_mapping, _list(spec.get("ports"))):
+    for port in map(mapping, sequence(spec.get("ports"))):
         if kind in {"LoadBalancer", "NodePort"}:
             node = f", {code(str(port['nodePort']))} of every node" if "nodePort" in port else ""
             yield f"Service {code(str(name))} ({kind}) publishes port {code(str(port.get('port')))}{node}"
-        for address in _list(spec.get("externalIPs")):
+        for address in sequence(spec.get("externalIPs")):
             yield f"Service {code(str(name))} publishes port {code(str(port.get('port')))} at {code(str(address))}"
 
 
@@ -79,7 +80,7 @@ def _host_ports(name: ObjectName, node: JsonValue) -> Iterator[str]:
             yield f"{name.kind} {code(str(name))} is on its nodes' own network"
         if node.get("hostPort"):
             yield f"{name.kind} {code(str(name))} listens on port {code(str(node['hostPort']))} of its nodes"
-    for each in node.values() if isinstance(node, dict) else _list(node):
+    for each in node.values() if isinstance(node, dict) else sequence(node):
         yield from _host_ports(name, each)
 
 
@@ -87,10 +88,10 @@ def _peer(peer: JsonValue) -> str:
     if isinstance(peer, str):
         return peer
     words = [
-        *_words("pods", _mapping(peer).get("podSelector")),
-        *_words("all of", _mapping(peer).get("namespaceSelector")),
+        *_words("pods", mapping(peer).get("podSelector")),
+        *_words("all of", mapping(peer).get("namespaceSelector")),
     ]
-    block = _mapping(_mapping(peer).get("ipBlock"))
+    block = mapping(mapping(peer).get("ipBlock"))
     words += [code(str(block["cidr"]))] if block else []
     return " in ".join(words) or "everybody"
 
@@ -98,9 +99,9 @@ def _peer(peer: JsonValue) -> str:
 def _words(what: str, selector: JsonValue) -> Iterator[str]:
     if selector is None:
         return
-    labels = _mapping(_mapping(selector).get("matchLabels"))
+    labels = mapping(mapping(selector).get("matchLabels"))
     shown = ", ".join(f"{key}={value}" for key, value in labels.items())
-    more = _list(_mapping(selector).get("matchExpressions"))
+    more = sequence(mapping(selector).get("matchExpressions"))
     shown = ", ".join([*([shown] if shown else []), *map(str, more)])
     yield f"{what} {code(shown)}" if shown else f"{what} any namespace" if what == "all of" else "any pod"
 
@@ -108,14 +109,6 @@ def _words(what: str, selector: JsonValue) -> Iterator[str]:
 def _port(port: JsonValue) -> str:
     if isinstance(port, str):
         return port
-    fields = _mapping(port)
+    fields = mapping(port)
     last = f" to {code(str(fields['endPort']))}" if "endPort" in fields else ""
     return f"port {code(str(fields['port']))}{last}" if "port" in fields else "every port"
-
-
-def _list(node: JsonValue) -> list[JsonValue]:
-    return node if isinstance(node, list) else []
-
-
-def _mapping(node: JsonValue) -> Object:
-    return node if isinstance(node, dict) else {}

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from fleet.names import PROJECT
 from fleet.render import SECRET_PLACEHOLDER
 from fleet.review.description import ClusterSide, Description, Object
+from fleet.review.nodes import mapping
 from fleet.review.running import run
 from fleet.review.sides import Side
 
@@ -75,8 +76,7 @@ def _cluster(stack: str, name: str, cluster: ClusterSide) -> Iterator[Mapping[st
     provider = f"{_urn(stack, 'pulumi:providers:kubernetes', name)}::{name}"
     for made in cluster.objects:
         group, _, version = str(made["apiVersion"]).rpartition("/")
-        kind, metadata = str(made["kind"]), made.get("metadata")
-        own = metadata.get("name") if isinstance(metadata, dict) else ""
+        kind, own = str(made["kind"]), mapping(made.get("metadata")).get("name")
         token = f"kubernetes:{group or 'core'}/{version}:{kind}"
         yield _resource(stack, token, f"{name}-{kind.lower()}-{own}", _unknown(made), provider)
     release: Object = {

@@ -19,12 +19,11 @@ from fleet.review.sides import Side, base_side, head_side
 from fleet.rotation import step_problems
 
 
-def details_file(stack: str) -> str:
-    return f"{stack}.details.md"
+async def preview(stack: str, ref: str, root: Path, details: str) -> Report:
+    """Of the work tree of `root` into `ref`; `details` is how the file with all of it is called.
 
-
-async def preview(stack: str, ref: str, root: Path) -> Report:
-    """Of the work tree of `root` into `ref`. Raises FleetError where neither side has the stack, or git fails."""
+    Raises FleetError where neither side has the stack, or git fails.
+    """
     base = await find_base(ref, root)
     async with files_of(base) as tree:
         before, after = await asyncio.gather(
@@ -32,7 +31,7 @@ async def preview(stack: str, ref: str, root: Path) -> Report:
         )
         _refuse_unknown(stack, before, after)
         judged, rendered = await asyncio.gather(_judged(stack, before, after), _rendered(before, after))
-        return report(await _findings(stack, base, (before, after), judged, rendered), details_file(stack))
+        return report(await _findings(stack, base, (before, after), judged, rendered), details)
 
 
 def _refuse_unknown(stack: str, before: Side, after: Side) -> None:

@@ -5,12 +5,13 @@ The operator writes the pods anew for whatever is not in Prometheus's own config
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
 from fleet.review.description import Object
 from fleet.review.differences import ClusterState
+from fleet.review.nodes import mapping, sequence
 
 _KINDS = ("Prometheus", "PrometheusAgent")
 
@@ -69,20 +70,22 @@ class Server:
 
     @property
     def queues(self) -> Mapping[str, JsonValue]:
-        """Remote writes by their names, or by their URLs."""
-        listed = [each for key in ("remoteWrite", "additionalRemoteWrite") for each in _list(self.spec.get(key))]
-        return {str(each.get("name") or each.get("url")): each for each in listed if isinstance(each, dict)}
+        """Remote writes by their names, or by whom they go to: more of a URL may be secret."""
+        listed = [each for key in ("remoteWrite", "additionalRemoteWrite") for each in sequence(self.spec.get(key))]
+        return {str(each.get("name") or urlsplit(str(each.get("url"))).hostname): each for each in map(mapping, listed)}
 
 
 def servers(state: ClusterState) -> Mapping[str, Server]:
     """By name. As the chart makes them; of a chart that cannot be had, as its values say it."""
     if not state.is_rendered:
-        prometheus = state.side.values.get("prometheus")
-        spec = prometheus.get("prometheusSpec") if isinstance(prometheus, dict) else None
-        is_agent = isinstance(prometheus, dict) and prometheus.get("agentMode") is True
-        return {"prometheus": Server(_KINDS[is_agent], _flat(spec))} if isinstance(spec, dict) else {}
-    found = ((name, made.get("spec")) for name, made in state.objects.items() if name.kind in _KINDS)
-    return {str(name): Server(name.kind, spec) for name, spec in found if isinstance(spec, dict)}
+        prometheus = mapping(state.side.values.get("prometheus"))
+        kind = _KINDS[prometheus.get("agentMode") is True]
+        return {"prometheus": Server(kind, _flat(mapping(prometheus.get("prometheusSpec"))))}
+    return {
+        str(name): Server(name.kind, mapping(made.get("spec")))
+        for name, made in state.objects.items()
+        if name.kind in _KINDS
+    }
 
 
 def _flat(spec: Object) -> Object:
@@ -90,7 +93,7 @@ def _flat(spec: Object) -> Object:
     additional = spec.get("additionalConfig")
     rest = {key: value for key, value in spec.items() if key != "additionalConfig"}
     renamed = {"storageSpec": "storage"}
-    return {renamed.get(key, key): value for key, value in {**rest, **_mapping(additional)}.items()}
+    return {renamed.get(key, key): value for key, value in {**rest, **mapping(additional)}.items()}
 
 
 def restarting(before: Server, after: Server) -> list[str]:
@@ -119,13 +122,5 @@ _RELOADER = "--prometheus-config-reloader="
 def _texts(node: JsonValue) -> Iterator[str]:
     if isinstance(node, str):
         yield node
-    for each in node.values() if isinstance(node, dict) else _list(node):
+    for each in node.values() if isinstance(node, dict) else sequence(node):
         yield from _texts(each)
-
-
-def _list(node: JsonValue) -> list[JsonValue]:
-    return node if isinstance(node, list) else []
-
-
-def _mapping(node: JsonValue) -> Object:
-    return cast("Object", node) if isinstance(node, dict) else {}

@@ -60,7 +60,7 @@ class Repository:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     def preview(self, base: str = "main", stack: str = STACK) -> Report:
-        return asyncio.run(preview(stack, base, self.root))
+        return asyncio.run(preview(stack, base, self.root, f"{stack}.details.md"))
 
 
 def repository(root: Path, files: Mapping[str, Path], page: Page = PAGE, stack: str = STACK) -> Repository:
