@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo up down status policy-state policy-docs check lint apps unit test bench bench-gateway bench-leaf env
+.PHONY: demo up down status preview policy-state policy-docs check lint apps unit test bench bench-gateway bench-leaf env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -20,6 +20,13 @@ down: .venv/ready
 
 status: .venv/ready
 	@if [ -f .local/env ]; then . .local/env; fi; $(PYTHON) -m fleet status --stack dev
+
+# What the work tree changes against BASE, for reviewers; exit 2 where something refuses it. Needs no cluster.
+preview: .venv/ready
+	@if [ -f .local/env ]; then . .local/env; fi; \
+		FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
+		$(PYTHON) -m fleet preview --stack "$(or $(STACK),dev)" --base "$(or $(BASE),main)" \
+		--out "$(or $(OUT),.local/preview)"
 
 # The state goes through a pipe alone: it holds secrets.
 policy-state: .venv/ready

@@ -86,6 +86,38 @@ def render(
 
 
 @app.command()
+def describe(stack: Stack = "dev", root: Root = HERE) -> None:
+    """Print as JSON what a stack would deploy, for `preview` of another version of this program."""
+    from fleet.review.describing import describe as description  # noqa: PLC0415 (see the module's docstring)
+
+    typer.echo(description(stack, root).model_dump_json())
+
+
+@app.command()
+def preview(
+    stack: Stack = "dev",
+    root: Root = HERE,
+    base: Annotated[str, typer.Option(help="What the pull request is to be merged into.")] = "main",
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path(".local/preview"),
+) -> None:
+    """Write as Markdown what the work tree changes against a base; exit 2 where something refuses it."""
+    from fleet.review.files import ReportFiles  # noqa: PLC0415 (see the module's docstring)
+    from fleet.review.preview import preview as previewed  # noqa: PLC0415 (likewise)
+    from fleet.review.running import to_its_end  # noqa: PLC0415 (likewise)
+
+    files = ReportFiles.of(stack, out)
+    files.clear()
+    try:
+        found = to_its_end(previewed(stack, base, root, files.details.name))
+    except asyncio.CancelledError:
+        raise FleetError([Problem("preview", "stopped; nothing was written")]) from None
+    files.write(found)
+    typer.echo(f"{found.headline}: {files.summary}, and all of it in {files.details.name}")
+    if found.is_refused:
+        raise typer.Exit(2)
+
+
+@app.command()
 def explain(name: str, stack: Stack = "dev", root: Root = HERE) -> None:
     """Say of a metric or rule where it is made, how it travels, what it is called at the top, and why."""
     plan = _plan(stack, root)

@@ -23,7 +23,7 @@ from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
 
 PUBLIC_PLACEHOLDER = "(made by pulumi up)"
-_SECRET = "(set by pulumi up)"  # noqa: S105 (it stands where a secret will)
+SECRET_PLACEHOLDER = "(set by pulumi up)"  # noqa: S105 (it stands where a secret will)
 
 
 def render(plan: Plan) -> Mapping[Path, str]:
@@ -31,10 +31,10 @@ def render(plan: Plan) -> Mapping[Path, str]:
     files: dict[Path, str] = {}
     for cluster in plan.clusters.values():
         folder = Path(cluster.name)
-        files[folder / "values.yaml"] = _yaml(rendered_values(plan, cluster))
+        files[folder / "values.yaml"] = as_yaml(rendered_values(plan, cluster))
         for manifest in manifests_of(plan, cluster):
             name = f"{manifest['kind'].lower()}-{manifest['metadata']['name']}.yaml"
-            files[folder / name] = _yaml(manifest)
+            files[folder / name] = as_yaml(manifest)
     return files
 
 
@@ -91,7 +91,7 @@ def manifests_of(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     calls: list[Edge | Discovery] = [*plan.federated_by(cluster.name)]
     if cluster.discovery is not None:
         calls.append(cluster.discovery)
-        yield manifests.discovery_account(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
+        yield manifests.discovery_account(cluster, {ACCOUNTS_KEY: SECRET_PLACEHOLDER, CONFIG_KEY: SECRET_PLACEHOLDER})
     if calls:
         yield manifests.federation_credentials(cluster, _held_data(calls))
     yield from _write_credentials(plan, cluster)
@@ -99,7 +99,7 @@ def manifests_of(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         config = {ALERTMANAGERS_KEY: alertmanagers(edge, _address(plan.cluster(edge.receiver)))}
         yield manifests.alert_credentials(cluster, {**_held_data([edge]), **config})
     if urls := urls_in_config(cluster.alertmanager):
-        yield manifests.alert_urls(cluster, dict.fromkeys(urls, _SECRET))
+        yield manifests.alert_urls(cluster, dict.fromkeys(urls, SECRET_PLACEHOLDER))
     for group in (*rule_groups(cluster), *alert_groups(plan, cluster)):
         yield manifests.prometheus_rule(cluster, group)
     if cluster.tier is Tier.GLOBAL:
@@ -108,7 +108,7 @@ def manifests_of(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
 
 def _shown(plan: Plan, top: ClusterPlan) -> Iterator[Manifest]:
     if top.grafana:
-        yield manifests.grafana_admin(top, _SECRET)
+        yield manifests.grafana_admin(top, SECRET_PLACEHOLDER)
         yield manifests.grafana_role(top)
     for uid, model in dashboards(plan).items():
         yield manifests.dashboard(top, uid, model)
@@ -118,7 +118,7 @@ def _write_credentials(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     if writes := plan.written_by(cluster.name):
         yield manifests.remote_write_credentials(cluster, _held_data(writes))
     if keys := [key for edge in cluster.destinations for key in held_sources(edge)]:
-        yield manifests.destination_credentials(cluster, dict.fromkeys(keys, _SECRET))
+        yield manifests.destination_credentials(cluster, dict.fromkeys(keys, SECRET_PLACEHOLDER))
 
 
 def _gateway_manifests(cluster: ClusterPlan, gateway: GatewayPlan) -> Iterator[Manifest]:
@@ -126,17 +126,20 @@ def _gateway_manifests(cluster: ClusterPlan, gateway: GatewayPlan) -> Iterator[M
     yield from manifests.gateway_ways(cluster, PUBLIC_PLACEHOLDER)
     if cluster.hears_alerts:
         yield manifests.gateway_alertmanager(cluster)
-    yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: _SECRET, CONFIG_KEY: _SECRET})
+    yield manifests.gateway_secret(cluster, {ACCOUNTS_KEY: SECRET_PLACEHOLDER, CONFIG_KEY: SECRET_PLACEHOLDER})
     if cluster.readers:
         ca = {CA_KEY: PUBLIC_PLACEHOLDER} if gateway.server.ca != PUBLIC else {}
-        yield manifests.gateway_readers(cluster, {**{reader.name: _SECRET for reader in cluster.readers}, **ca})
+        yield manifests.gateway_readers(
+            cluster, {**{reader.name: SECRET_PLACEHOLDER for reader in cluster.readers}, **ca}
+        )
 
 
 def _held_data(calls: Iterable[Edge | Discovery]) -> Mapping[str, object]:
-    return dict.fromkeys([*(key for edge in calls for key in held(edge)), HELD_KEYS], _SECRET)
+    return dict.fromkeys([*(key for edge in calls for key in held(edge)), HELD_KEYS], SECRET_PLACEHOLDER)
 
 
-def _yaml(data: Mapping[str, object]) -> str:
+def as_yaml(data: Mapping[str, object]) -> str:
+    """The same for the same data, keys in order and text of several lines as such."""
     # Through JSON: mappings and tuples of every kind become what YAML has.
     return yaml.dump(json.loads(json.dumps(data)), Dumper=_Dumper, sort_keys=True, width=120)
 

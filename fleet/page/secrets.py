@@ -23,12 +23,13 @@ def secrets_in_clear(node: object, path: tuple[object, ...] = ()) -> Iterator[Pr
     elif isinstance(node, Sequence) and not isinstance(node, str | bytes):
         for number, value in enumerate(cast("Sequence[object]", node)):
             yield from secrets_in_clear(value, (*path, number))
-    elif isinstance(node, str) and (what := _what(str(path[-1]) if path else "", node)):
+    elif isinstance(node, str) and (what := secret_in(str(path[-1]) if path else "", node)):
         message = f"{what} in clear; keep it in a Kubernetes Secret and name that here"
         yield Problem(dotted(path), message, _FIX)
 
 
-def _what(key: str, text: str) -> str | None:
+def secret_in(key: str, text: str) -> str | None:
+    """What `text` at `key` looks like; None where it may be shown."""
     if _PEM in text:
         return "a private key"
     if _USERINFO.search(text):

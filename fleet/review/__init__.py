@@ -1,0 +1,1 @@
+"""What a reviewer of a pull request has to know: both sides read, compared, judged, and told in Markdown."""
