@@ -123,7 +123,7 @@ def test_what_the_steps_run_is_there() -> None:
         known = {option for each in commands.commands[name].params for option in each.opts}
         assert set(re.findall(r"--[\w-]+", rest)) <= known
     made = {target for shell in shells for target in re.findall(r"\bmake (\w[\w-]*)", shell)}
-    assert made <= {*phony.split(), "preview"}
+    assert made <= {*phony.split()}
 
 
 def versions_told() -> Iterator[tuple[Path, str]]:
