@@ -15,7 +15,15 @@ WITHOUT_CLUSTERS = ("alertmanager", "amtool", "helm", "promtool")
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Workers, which start after this, have what it puts on PATH."""
     if session.config.getoption("numprocesses", None):
-        _put_on_path(toolchain.ensure(WITHOUT_CLUSTERS), toolchain.judges())
+        tools = None if session.config.option.markexpr == "cluster" else WITHOUT_CLUSTERS
+        _put_on_path(toolchain.ensure(tools), toolchain.judges())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file run one after another in one process, whatever others run beside it: they share clusters."""
+    for item in items:
+        if item.get_closest_marker("cluster") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from isolation import own_network
 
-from local import images, leftovers, toolchain
+from local import cgroups, images, leftovers, toolchain
 from local.cluster import Cluster
 from local.clusters import LocalFleet
 from local.errors import LocalError
@@ -33,13 +33,15 @@ def test_who_is_not_root_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         LocalFleet(tmp_path, tmp_path).up(["one"])
 
 
-def machine() -> dict[str, list[str]]:
-    """What a fleet may leave on the machine."""
+def machine(fleet: LocalFleet) -> dict[str, list[str]]:
+    """What it may leave on the machine, where others may run as well."""
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    directory = cgroups.fleet_directory(fleet.root)
     return {
-        "mounts": Path("/proc/self/mounts").read_text().splitlines(),
+        "mounts": [line for line in mounts if str(fleet.root) in line],
         "interfaces": sorted(link["ifname"] for link in json.loads(_output("ip", "-json", "link", "show"))),
         "routes": _output("ip", "route", "show", "table", "all").splitlines(),
-        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob("**/fleet-*")),
+        "cgroups": sorted(str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{directory}")),
         "ports": sorted(_listening()),
         "settings": [
             Path("/proc/sys", name).read_text() for name in ("vm/overcommit_memory", "kernel/panic", "kernel/hostname")
@@ -267,16 +269,16 @@ class TestFaults:
         assert "this flag is wrong" in str(caught.value)
 
     def test_nothing_is_left_after_down(self, empty: LocalFleet) -> None:
-        before = machine()
+        before = machine(empty)
         empty.up(["one"])
         empty.down()
-        assert machine() == before
+        assert machine(empty) == before
         assert leftovers.find(empty.root) == []
         assert [path for path in empty.root.rglob("*") if path.is_file()] == []
 
     @pytest.mark.parametrize("seconds", [0.1, 0.5, 1.5, 4.0])
     def test_nothing_is_left_after_a_kill_during_start(self, empty: LocalFleet, seconds: float) -> None:
-        before = machine()
+        before = machine(empty)
         program = (
             "from pathlib import Path; from local.clusters import LocalFleet; print('ready', flush=True);"
             f" LocalFleet(Path({str(empty.root)!r}), Path({str(empty.tools)!r})).up({NAMES})"
@@ -288,7 +290,7 @@ class TestFaults:
         starting.kill()
         starting.communicate()
         empty.down()
-        assert machine() == before
+        assert machine(empty) == before
         assert leftovers.find(empty.root) == []
 
     def test_what_a_killed_start_left_is_started_again(self, empty: LocalFleet) -> None:

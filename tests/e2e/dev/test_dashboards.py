@@ -7,13 +7,19 @@ from typing import Any
 
 import pytest
 from kubectl import api, eventually, kubectl, objects
+from live import BRIDGE
 
 from fleet.dashboards import dashboards
 from fleet.plan import Plan
 from tests.expressions import branches, every, plan
 from tests.metrics import KINDS, served
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600), pytest.mark.usefixtures("fleet")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(3600),
+    pytest.mark.usefixtures("fleet"),
+    pytest.mark.xdist_group(BRIDGE),
+]
 
 A_REGION_IS_COMPLETE = 60
 """Seconds after `make demo`, which waits for each edge alone."""

@@ -37,7 +37,7 @@ from kubectl import (
     query,
     raw_samples,
 )
-from live import ROOT, Fleet, make, work_tree
+from live import BRIDGE, ROOT, Fleet, make, work_tree
 from terminal import Terminal
 
 from fleet.alerts import alert_groups
@@ -54,7 +54,12 @@ from fleet.rules import cluster_rules, global_rules, of_gateways, region_rules, 
 from fleet.topology import mermaid
 from tests.leaks import leaked, private_parts, secrets_of
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600), pytest.mark.usefixtures("fleet")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(3600),
+    pytest.mark.usefixtures("fleet"),
+    pytest.mark.xdist_group(BRIDGE),
+]
 
 LEAVES = ("eu-1", "eu-2")
 A_REGION_IS_COMPLETE = 60
