@@ -19,6 +19,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         _put_on_path(toolchain.ensure(tools), toolchain.judges())
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file run one after another in one process, whatever others run beside it: they share clusters."""
     for item in items:
