@@ -3,6 +3,7 @@
 Every process that the local fleet starts inherits the mark. Pods do not, and end with their cluster's namespace.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -81,7 +82,8 @@ def _signal_and_wait(owner: Path, processes: Iterable[Process], number: signal.S
             os.close(descriptor)
             continue
         waiting.add(descriptor)
-        signal.pidfd_send_signal(descriptor, number)
+        with contextlib.suppress(ProcessLookupError):  # it has ended since, which the descriptor tells as well
+            signal.pidfd_send_signal(descriptor, number)
     deadline = time.monotonic() + seconds
     ended: set[int] = set()
     while (left := waiting - ended) and (remaining := deadline - time.monotonic()) > 0:

@@ -74,7 +74,7 @@ def _is_pulumi(pid: int) -> bool:
     """A number alone says little: after a reboot it may be anybody's."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip() == "pulumi"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

@@ -1,6 +1,5 @@
 """Real clusters, in a network namespace of the tests' own: a live fleet on the same machine is not met."""
 
-import itertools
 import json
 import os
 import signal
@@ -74,13 +73,23 @@ def kubectl(cluster: Cluster, *arguments: str, stdin: str = "") -> str:
     return done.stdout
 
 
-def pids(fleet: LocalFleet) -> dict[str, set[int]]:
-    found = sorted((process.node or "", process.pid) for process in leftovers.find(fleet.root))
-    return {node: {pid for _, pid in group} for node, group in itertools.groupby(found, key=lambda each: each[0])}
+def programs(fleet: LocalFleet) -> dict[str, dict[int, str]]:
+    """Names of those that stay, by node and pid: PID 1, its parent, its children. What these run comes and goes."""
+    found = {process.pid: process for process in leftovers.find(fleet.root) if process.node}
+    staying: dict[str, dict[int, str]] = {}
+    for pid, process in found.items():
+        try:
+            before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # gone since it was found
+        parent = found.get(int(after.split()[1]))
+        if process.node and (parent is None or parent.is_init or process.is_init):
+            staying.setdefault(process.node, {})[pid] = before.partition("(")[2]
+    return staying
 
 
 def pid_of(fleet: LocalFleet, node: str, program: str) -> int:
-    return next(pid for pid in pids(fleet)[node] if Path(f"/proc/{pid}/comm").read_text().startswith(program[:15]))
+    return next(pid for pid, name in programs(fleet)[node].items() if name == program[:15])
 
 
 def fetch(url: str) -> str:
@@ -180,11 +189,11 @@ class TestRunning:
             assert stat.S_IMODE(cluster.kubeconfig.stat().st_mode) == 0o600
 
     def test_a_second_up_changes_nothing_and_is_quick(self, fleet: LocalFleet, clusters: list[Cluster]) -> None:
-        before = pids(fleet)
+        before = programs(fleet)
         started = time.monotonic()
         fleet.up(NAMES)
         assert time.monotonic() - started < len(clusters)
-        assert pids(fleet) == before
+        assert programs(fleet) == before
 
     def test_images_that_are_there_are_not_imported_again(self, fleet: LocalFleet, workload: Cluster) -> None:
         archive = images.archive([APP], fleet.tools)
@@ -235,19 +244,19 @@ class TestRunning:
 @pytest.mark.timeout(300)
 class TestFaults:
     def test_a_cluster_whose_component_died_is_repaired_alone(self, fleet: LocalFleet, clusters: list[Cluster]) -> None:
-        before = pids(fleet)
+        before = programs(fleet)
         kubectl(clusters[0], "create", "namespace", "kept")
         os.kill(pid_of(fleet, "one", "kube-scheduler"), signal.SIGKILL)
         fleet.up(NAMES)
-        after = pids(fleet)
-        assert not before["one"] & after["one"]
+        after = programs(fleet)
+        assert not before["one"].keys() & after["one"].keys()
         assert before["two"] == after["two"]
         assert kubectl(clusters[0], "get", "namespace", "kept", "--output=name") == "namespace/kept\n"
 
     def test_a_cluster_not_asked_for_is_removed(self, empty: LocalFleet) -> None:
         _, two = empty.up(NAMES)
         empty.up(["one"])
-        assert set(pids(empty)) == {"one"}
+        assert set(programs(empty)) == {"one"}
         assert not two.folder.exists()
         assert not two.kubeconfig.exists()
 

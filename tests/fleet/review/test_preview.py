@@ -307,7 +307,7 @@ def test_interrupted_it_leaves_nothing_behind(by: signal.Signals, chart: Path, t
 def _is_running(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     # One that has ended and that nobody has asked yet.
     return state != "Z"
