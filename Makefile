@@ -53,7 +53,8 @@ unit: .venv/ready
 	$(PYTHON) -m pytest -m 'not cluster' --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test: check
-	$(PYTHON) -m pytest -m cluster --numprocesses 2 --dist loadgroup
+	$(PYTHON) -m pytest -m 'cluster and alone'
+	$(PYTHON) -m pytest -m 'cluster and not alone' --numprocesses 2 --dist loadgroup
 
 # BENCH='--clusters 5 --clusters 20 --runs 1' measures less.
 bench: .venv/ready

@@ -15,7 +15,7 @@ WITHOUT_CLUSTERS = ("alertmanager", "amtool", "helm", "promtool")
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Workers, which start after this, have what it puts on PATH."""
     if session.config.getoption("numprocesses", None):
-        tools = None if session.config.option.markexpr == "cluster" else WITHOUT_CLUSTERS
+        tools = WITHOUT_CLUSTERS if session.config.option.markexpr == "not cluster" else None
         _put_on_path(toolchain.ensure(tools), toolchain.judges())
 
 
