@@ -130,7 +130,9 @@ edges = {
 for name, member in {**leaves, **regions, **tops, **edges}.items():
     Protection(plan.clusters[name], member, gateways.get(name))
 
-pulumi.export("fleet", fleet_output(plan, {name: gateway.url for name, gateway in gateways.items()}))
+urls = {name: gateway.url for name, gateway in gateways.items()}
+replica_urls = {name: gateway.replica_urls for name, gateway in gateways.items()}
+pulumi.export("fleet", fleet_output(plan, urls, replica_urls))
 pulumi.export("topology", mermaid(plan))
 pulumi.export("readme", Path(__file__).with_name("Pulumi.README.md").read_text())
 if exported := exported_credentials(plan, credentials):

@@ -13,10 +13,11 @@ from components.objects import create
 from components.remote_write import RemoteWriteReceiver
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
-from fleet.names import ALERTMANAGER_PORT, CA_KEY
+from fleet.names import ALERTMANAGER_PORT, CA_KEY, GATEWAY, PROMETHEUS_PORT
 from fleet.plan import (
     FLEET,
     PUBLIC,
+    Address,
     AlertEdge,
     ClusterPlan,
     FederationEdge,
@@ -66,6 +67,8 @@ class Gateway(pulumi.ComponentResource):
     address: pulumi.Output[str]
     """`host:port` as the other clusters dial it."""
     url: pulumi.Output[str]
+    replica_urls: Sequence[pulumi.Output[str]]
+    """Of each replica that others write to; empty where they write to `url`."""
     secret: pulumi.CustomResource
     """What the sidecar mounts."""
 
@@ -78,8 +81,15 @@ class Gateway(pulumi.ComponentResource):
         readers = [_ReaderKey(reader, password_parts(reader, self)) for reader in cluster.readers]
         known: list[KnownCaller] = [*callers, *readers]
         shown = _shown(name, plan, callers, args["authorities"], self)
-        alertmanager = _alertmanager(name, cluster, child) if cluster.hears_alerts else None
-        data = {ACCOUNTS_KEY: htpasswd(known), CONFIG_KEY: gateway_config(known, shown, alertmanager)}
+        alertmanager = None
+        if cluster.hears_alerts:
+            service = manifests.gateway_alertmanager(cluster)
+            alertmanager = _in_cluster(f"{name}-alertmanager", service, ALERTMANAGER_PORT, child)
+        replicas = [
+            _in_cluster(f"{name}-prometheus-{number}", service, PROMETHEUS_PORT, child)
+            for number, service in enumerate(manifests.replica_prometheuses(cluster))
+        ]
+        data = {ACCOUNTS_KEY: htpasswd(known), CONFIG_KEY: gateway_config(known, shown, alertmanager, replicas)}
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
         if readers:
             held: dict[str, pulumi.Input[str]] = {each.edge.name: each.parts["password"] for each in readers}
@@ -88,9 +98,17 @@ class Gateway(pulumi.ComponentResource):
             create(f"{name}-readers", manifests.gateway_readers(cluster, held), child)
         service = create(f"{name}-service", manifests.gateway_service(cluster), child)
         for manifest in manifests.gateway_ways(cluster, args["authorities"].bundle):
-            create(f"{name}-{manifest['kind'].lower()}", manifest, child)
-        self.address = _address(plan, cast("k8s.core.v1.Service", service))
-        self.url = pulumi.Output.concat("https://", self.address)
+            # A replica's route has the replica's number at its end.
+            number = str(manifest["metadata"]["name"]).removeprefix(GATEWAY)
+            suffix = number if manifest["kind"] == "HTTPRoute" else ""
+            create(f"{name}-{manifest['kind'].lower()}{suffix}", manifest, child)
+        self.address = _address(Address(plan.host, plan.port), service)
+        published = [
+            create(f"{name}-service-{number}", each, child)
+            for number, each in enumerate(manifests.replica_gateways(cluster))
+        ]
+        self.replica_urls = [_url(_address(*each)) for each in zip(plan.replicas, published, strict=True)]
+        self.url = _url(self.address)
         self.register_outputs({"address": self.address, "url": self.url})
 
     @property
@@ -106,7 +124,7 @@ class Gateway(pulumi.ComponentResource):
     def remote_write_receivers(self) -> tuple[RemoteWriteReceiver, ...]:
         """One for each planned sender."""
         return tuple(
-            RemoteWriteReceiver(caller.edge, pulumi.Output.concat(self.url, "/api/v1/write"), caller)
+            RemoteWriteReceiver(caller.edge, [_write_url(each) for each in self.replica_urls or [self.url]], caller)
             for caller in self._callers
             if isinstance(caller.edge, RemoteWriteEdge)
         )
@@ -124,10 +142,22 @@ class Gateway(pulumi.ComponentResource):
 def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tuple[RemoteWriteReceiver, ...]:
     """Receivers that another stack deploys, which is deployed later: their addresses stand on the page."""
     return tuple(
-        RemoteWriteReceiver(edge, pulumi.Output.concat("https://", address, "/api/v1/write"), credentials[edge.id])
+        RemoteWriteReceiver(
+            edge,
+            [_write_url(_url(f"{each.address.host}:{each.address.port}")) for each in edge.replicas],
+            credentials[edge.id],
+        )
         for edge in plan.remote_write
-        if (address := _address_above(plan, edge.receiver)) is not None
+        if edge.receiver in plan.outside
     )
+
+
+def _url(address: pulumi.Input[str]) -> pulumi.Output[str]:
+    return pulumi.Output.concat("https://", address)
+
+
+def _write_url(url: pulumi.Output[str]) -> pulumi.Output[str]:
+    return pulumi.Output.concat(url, "/api/v1/write")
 
 
 def alert_receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tuple[AlertReceiver, ...]:
@@ -169,20 +199,19 @@ def _shown(
     return Shown(below, pulumi.Output.secret(made(path.result)))
 
 
-def _alertmanager(name: str, cluster: ClusterPlan, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+def _in_cluster(name: str, service: manifests.Manifest, port: int, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """`host:port` inside of the cluster."""
-    service = create(f"{name}-alertmanager", manifests.gateway_alertmanager(cluster), opts)
-    address = cast("k8s.core.v1.Service", service).spec.cluster_ip
-    return made(address).apply(lambda address: f"{_bracketed(address)}:{ALERTMANAGER_PORT}")
+    address = cast("k8s.core.v1.Service", create(name, service, opts)).spec.cluster_ip
+    return made(address).apply(lambda host: f"{_bracketed(host)}:{port}")
 
 
-def _address(plan: GatewayPlan, service: k8s.core.v1.Service) -> pulumi.Output[str]:
-    if plan.host is not None:
-        return pulumi.Output.from_input(f"{plan.host}:{plan.port}")
+def _address(dialled: Address, service: pulumi.CustomResource) -> pulumi.Output[str]:
+    if dialled.host is not None:
+        return pulumi.Output.from_input(f"{dialled.host}:{dialled.port}")
 
-    ingress = service.status.load_balancer.ingress[0]
+    ingress = cast("k8s.core.v1.Service", service).status.load_balancer.ingress[0]
     return pulumi.Output.all(ingress.ip, ingress.hostname).apply(
-        lambda addresses: f"{_bracketed(addresses[0] or addresses[1])}:{plan.port}"
+        lambda addresses: f"{_bracketed(addresses[0] or addresses[1])}:{dialled.port}"
     )
 
 

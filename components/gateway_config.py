@@ -45,9 +45,12 @@ class Shown:
 
 
 def gateway_config(
-    callers: Sequence[KnownCaller], shown: Shown | None, alertmanager: pulumi.Output[str] | None = None
+    callers: Sequence[KnownCaller],
+    shown: Shown | None,
+    alertmanager: pulumi.Output[str] | None = None,
+    replicas: Sequence[pulumi.Output[str]] = (),
 ) -> pulumi.Output[str]:
-    """Caddy's, as JSON text; without TLS where nothing is `shown`. `alertmanager` is `host:port`."""
+    """Caddy's, as JSON text; without TLS where nothing is `shown`. The others are as `caddy_config` has them."""
 
     def config(resolved: _Resolved) -> str:
         known = [
@@ -65,13 +68,15 @@ def gateway_config(
         served = [KeyPair(*each) for each in resolved["served"] if all(each)]
         mounted = MountedKeyPair(CERTIFICATE_MOUNT, resolved["path"]) if resolved["path"] is not None else None
         tls = Tls(served, authorities, mounted) if shown is not None else None
-        return json.dumps(caddy_config(known, tls, resolved["alertmanager"]), sort_keys=True)
+        configured = caddy_config(known, tls, resolved["alertmanager"], resolved["replicas"])
+        return json.dumps(configured, sort_keys=True)
 
     return pulumi.Output.all(
         parts=[{part: caller.parts[part] for part in shown_parts(caller.edge.key)} for caller in callers],
         served=[(each.certificate, each.key) for each in shown.certificates] if shown is not None else [],
         path=shown.path if shown is not None else None,
         alertmanager=alertmanager,
+        replicas=list(replicas),
     ).apply(lambda resolved: config(cast("_Resolved", resolved)))
 
 
@@ -80,6 +85,7 @@ class _Resolved(TypedDict):
     served: Sequence[tuple[str, str]]
     path: str | None
     alertmanager: str | None
+    replicas: Sequence[str]
 
 
 def _by_generation(key: Key, parts: Mapping[Part, str], part: Callable[[int], Part]) -> dict[int, str]:

@@ -10,7 +10,7 @@ from components.objects import create
 from components.stack_config import told_plainly
 from fleet import manifests
 from fleet.names import PROJECT
-from fleet.plan import ClusterPlan, DestinationEdge, WriteEdge
+from fleet.plan import ClusterPlan, DestinationEdge, RemoteWriteEdge, Replica, WriteEdge
 from fleet.remote_write import InConfig, Source, held_sources, text_in_config
 from fleet.values import Receiver
 
@@ -28,14 +28,15 @@ class RemoteWriteReceiver:
     """What a sender needs to write to one receiver: the fleet's own, one of the page, or another component's output."""
 
     edge: WriteEdge
-    url: pulumi.Output[str]
+    urls: Sequence[pulumi.Output[str]]
+    """Of each of the edge's replicas, in their order; one of somebody else."""
     credentials: EdgeCredential | DestinationCredential
 
 
 def destination_receivers(cluster: ClusterPlan) -> tuple[RemoteWriteReceiver, ...]:
     """Those of the page; raises RunError where the stack's config has not what the page says it has."""
     return tuple(
-        RemoteWriteReceiver(edge, pulumi.Output.from_input(edge.destination.url), _credential(edge))
+        RemoteWriteReceiver(edge, [pulumi.Output.from_input(edge.destination.url)], _credential(edge))
         for edge in cluster.destinations
     )
 
@@ -78,4 +79,12 @@ def remote_write_credentials(
 
 
 def as_receivers(receivers: Sequence[RemoteWriteReceiver]) -> list[Receiver]:
-    return [Receiver(each.edge, each.url) for each in receivers]
+    return [
+        Receiver(each.edge, url, replica)
+        for each in receivers
+        for url, replica in zip(each.urls, _replicas(each.edge), strict=True)
+    ]
+
+
+def _replicas(edge: WriteEdge) -> Sequence[Replica | None]:
+    return edge.replicas if isinstance(edge, RemoteWriteEdge) else [None]

@@ -25,6 +25,7 @@ from fleet.names import (
     GATEWAY_CONTAINER,
     GATEWAY_FACTS_PORT,
     GATEWAY_PORT,
+    PROMETHEUS_PORT,
 )
 from fleet.pem import common_name, load
 from fleet.plan import AlertEdge, Call, Discovery, FederationEdge, Reader, RemoteWriteEdge
@@ -48,7 +49,7 @@ HEADER_LIMIT = 4 * 2**10
 """Bytes of a request's headers, beside the query string."""
 
 _CERTIFICATE_PORT = 9445
-_PROMETHEUS = "127.0.0.1:9090"
+_PROMETHEUS = f"127.0.0.1:{PROMETHEUS_PORT}"
 _LONGEST_PASSWORD = 72
 """Bytes: bcrypt reads no more, and Caddy keeps what it was shown in memory."""
 
@@ -118,15 +119,20 @@ def match_query(matches: Sequence[str]) -> str:
     return urlencode([("match[]", match) for match in matches])
 
 
-def caddy_config(callers: Sequence[Caller], tls: Tls | None, alertmanager: str | None = None) -> dict[str, object]:
+def caddy_config(
+    callers: Sequence[Caller], tls: Tls | None, alertmanager: str | None = None, replicas: Sequence[str] = ()
+) -> dict[str, object]:
     """Caddy's JSON: for each edge, what it was planned to carry, to whom it was planned for; 404 for everything else.
 
     Without `tls`, a gateway for a child in the caller's own cluster, where somebody else decides about certificates.
-    `alertmanager` is `host:port`; without it, nobody's alerts are taken in.
+    `alertmanager` is `host:port`; without it, nobody's alerts are taken in. `replicas`, `host:port` each, are those of
+    this Prometheus, empty for one alone: every gateway asks the first that is ready, since replicas scrape at different
+    moments and a caller that went from one to the other would see time run back. What is written goes to its own.
     """
-    upstreams = {_FEDERATE: _PROMETHEUS, _WRITE: _PROMETHEUS, _READ: _PROMETHEUS}
+    read = tuple(replicas) or (_PROMETHEUS,)
+    upstreams = {_FEDERATE: read, _WRITE: (_PROMETHEUS,), _READ: read}
     if alertmanager is not None:
-        upstreams[_ALERT] = alertmanager
+        upstreams[_ALERT] = (alertmanager,)
     longest = max((len(query) for caller in callers for query in _longest_queries(caller.edge)), default=0)
     slowest = _slowest_answer(callers)
     gateway: dict[str, object] = {
@@ -144,8 +150,8 @@ def caddy_config(callers: Sequence[Caller], tls: Tls | None, alertmanager: str |
             {"handle": [_answer_headers(secure=tls is not None)]},
             *(
                 route
-                for way, upstream in upstreams.items()
-                for route in _way_in(way, upstream, [each for each in callers if _way(each.edge) is way])
+                for way, of_way in upstreams.items()
+                for route in _way_in(way, of_way, [each for each in callers if _way(each.edge) is way])
             ),
             {"handle": [_status(404)]},
         ],
@@ -251,14 +257,14 @@ def _way(call: Call) -> _Way:
             return _FEDERATE
 
 
-def _way_in(way: _Way, upstream: str, callers: Sequence[Caller]) -> list[Route]:
+def _way_in(way: _Way, upstreams: Sequence[str], callers: Sequence[Caller]) -> list[Route]:
     if not callers:
         return []
     passwords = any(caller.edge.key.auth != "mtls" for caller in callers)
     challenge = {"WWW-Authenticate": ['Basic realm="restricted"']} if passwords else {}
     routes: list[Route] = [
         *(
-            {"match": [_shows_identity_of(caller)], "handle": _edge_handlers(caller, upstream), "terminal": True}
+            {"match": [_shows_identity_of(caller)], "handle": _edge_handlers(caller, upstreams), "terminal": True}
             for caller in callers
         ),
         {"handle": [{**_status(401), "headers": challenge}]},
@@ -308,7 +314,7 @@ def _basic_authorization(user: str, beginning: str) -> str:
     return rf"^Basic {re.escape(known)}{ending}[A-Za-z0-9+/]{{0,{longest}}}={{0,2}}$"
 
 
-def _edge_handlers(caller: Caller, upstream: str) -> list[Handler]:
+def _edge_handlers(caller: Caller, upstreams: Sequence[str]) -> list[Handler]:
     edge = caller.edge
     # First of all: what follows an error is a copy of the request, whose body nothing else would limit.
     handlers: list[Handler] = [{"handler": "request_body", "max_size": _way(edge).body}]
@@ -318,7 +324,7 @@ def _edge_handlers(caller: Caller, upstream: str) -> list[Handler]:
         )
     if edge.key.auth != "mtls":
         handlers.append(_password(caller))
-    return [*handlers, *_only_planned(edge), _subroute(_OBSERVATION), *_passed_on(edge, upstream)]
+    return [*handlers, *_only_planned(edge), _subroute(_OBSERVATION), *_passed_on(edge, upstreams)]
 
 
 def _other_certificate(edge: Call, generation: int) -> Route:
@@ -403,22 +409,34 @@ def _some_of(matches: Sequence[str]) -> str:
     return f"{match}(?:&{match}){{0,{len(matches) - 1}}}"
 
 
-def _passed_on(edge: Call, upstream: str) -> list[Handler]:
+def _passed_on(edge: Call, upstreams: Sequence[str]) -> list[Handler]:
     """Nothing of the request goes on but what is needed of it: the credential ends here."""
     way = _way(edge)
     proxy: Handler = {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": upstream}],
+        "upstreams": [{"dial": upstream} for upstream in upstreams],
         "headers": {
             "request": {
                 "delete": ["*"],
                 "set": {header: [f"{{http.request.header.{header}}}"] for header in way.headers},
             },
         },
+        **(_FIRST_READY if len(upstreams) > 1 else {}),
     }
     # Caddy adds its name last of all.
     nameless: Handler = {"handler": "headers", "response": {"deferred": True, "delete": ["Via"]}}
     return [nameless, proxy]
+
+
+# One that does not accept a connection is passed over at once, by the request that has found it so as well.
+_FIRST_READY: Handler = {
+    "load_balancing": {"selection_policy": {"policy": "first"}, "try_duration": "10s", "try_interval": "100ms"},
+    "health_checks": {
+        "active": {"uri": "/-/ready", "interval": "5s", "timeout": "5s", "fails": 2, "expect_status": 200},
+        "passive": {"fail_duration": "10s"},
+    },
+    "transport": {"protocol": "http", "dial_timeout": "3s"},
+}
 
 
 # What an operator sees

@@ -13,7 +13,7 @@ from fleet.clients import SecretKubeconfig, connected
 from fleet.drift import ClusterDrift, fleet_drift
 from fleet.errors import FleetError, Problem
 from fleet.evidence import faults
-from fleet.names import PROJECT
+from fleet.names import PROJECT, replica_name
 from fleet.plan import ClusterPlan, Plan
 from fleet.price import Price, price
 from fleet.prometheus import Prometheus, Unreachable, reached
@@ -103,16 +103,17 @@ async def live_drift(plan: Plan, stack: str) -> list[ClusterDrift]:
 
 
 def _addresses(plan: Plan, stack: str) -> Mapping[str, str]:
-    """Of gateways whose addresses the page does not say, by cluster."""
+    """Of gateways whose addresses the page does not say, by cluster, and of replicas as `Replica` names them."""
     called = {edge.callee for edge in plan.edges if edge.caller in plan.clusters}
     unsaid = {name: plan.stacks.get(name, stack) for name in sorted(called) if _is_unsaid(plan.cluster(name))}
     outputs = {each: stack_output(each) for each in sorted({*unsaid.values()})}
     deployed = {name: outputs[of].clusters.get(name) for name, of in unsaid.items()}
-    return {
-        name: each.gateway.url.removeprefix("https://")
-        for name, each in deployed.items()
-        if each is not None and each.gateway is not None
-    }
+    urls: dict[str, str] = {}
+    for name, each in deployed.items():
+        if each is not None and each.gateway is not None:
+            urls |= {name: each.gateway.url}
+            urls |= {replica_name(name, number): url for number, url in enumerate(each.gateway.replicas)}
+    return {name: url.removeprefix("https://") for name, url in urls.items()}
 
 
 def _is_unsaid(cluster: ClusterPlan) -> bool:

@@ -26,10 +26,14 @@ from fleet.names import (
     GRAFANA_ADMIN,
     GRAFANA_ROLE,
     PROMETHEUS,
+    PROMETHEUS_PORT,
     REMOTE_WRITE_CREDENTIALS,
     object_labels,
+    replica_gateway,
+    replica_pod,
+    replica_prometheus,
 )
-from fleet.plan import ClusterPlan
+from fleet.plan import ClusterPlan, GatewayPlan
 from fleet.rules import RuleGroup
 
 
@@ -96,25 +100,52 @@ def gateway_service(cluster: ClusterPlan) -> Manifest:
     if cluster.gateway is None:
         msg = f"{cluster.name} is called by nobody and has no gateway"
         raise ValueError(msg)
-    is_node_port = cluster.gateway.type == "NodePort"
+    return _service(cluster, GATEWAY, _published(cluster.gateway, cluster.gateway.port), _OF_ALL)
+
+
+def replica_gateways(cluster: ClusterPlan) -> list[Manifest]:
+    """The same of each replica by itself, where others write to each of them."""
+    if cluster.gateway is None:
+        return []
+    return [
+        _service(cluster, replica_gateway(number), _published(cluster.gateway, address.port), _of_replica(number))
+        for number, address in enumerate(cluster.gateway.replicas)
+    ]
+
+
+def replica_prometheuses(cluster: ClusterPlan) -> list[Manifest]:
+    """By which every gateway reaches the one replica that all of them ask while it answers; within the cluster."""
+    if cluster.gateway is None or cluster.replicas == 1:
+        return []
+    port = {"name": "prometheus", "port": PROMETHEUS_PORT, "targetPort": PROMETHEUS_PORT, "protocol": "TCP"}
+    return [
+        _service(cluster, replica_prometheus(number), {"type": "ClusterIP", "ports": [port]}, _of_replica(number))
+        for number in range(cluster.replicas)
+    ]
+
+
+_OF_ALL = {"app.kubernetes.io/name": "prometheus", "operator.prometheus.io/name": PROMETHEUS}
+
+
+def _of_replica(number: int) -> dict[str, str]:
+    return {**_OF_ALL, "statefulset.kubernetes.io/pod-name": replica_pod(number)}
+
+
+def _published(gateway: GatewayPlan, dialled: int) -> dict[str, object]:
     port: dict[str, object] = {
         "name": GATEWAY_CONTAINER,
-        "port": cluster.gateway.port if cluster.gateway.type == "LoadBalancer" else GATEWAY_PORT,
+        "port": dialled if gateway.type == "LoadBalancer" else GATEWAY_PORT,
         "targetPort": GATEWAY_CONTAINER,
         "protocol": "TCP",
     }
-    if is_node_port:
-        port["nodePort"] = cluster.gateway.port
-    spec: dict[str, object] = {
-        "type": cluster.gateway.type if cluster.gateway.type in {"LoadBalancer", "NodePort"} else "ClusterIP",
-        "ports": [port],
-        "selector": {"app.kubernetes.io/name": "prometheus", "operator.prometheus.io/name": PROMETHEUS},
-    }
-    if cluster.replicas > 1:
-        # Replicas scrape at different moments: a caller that went from one to the other would see time run back.
-        spec["sessionAffinity"] = "ClientIP"
-    metadata = _metadata(cluster, GATEWAY)
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+    if gateway.type == "NodePort":
+        port["nodePort"] = dialled
+    return {"type": gateway.type if gateway.type in {"LoadBalancer", "NodePort"} else "ClusterIP", "ports": [port]}
+
+
+def _service(cluster: ClusterPlan, name: str, published: Mapping[str, object], selector: Mapping[str, str]) -> Manifest:
+    metadata = _metadata(cluster, name)
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {**published, "selector": selector}}
 
 
 def gateway_alertmanager(cluster: ClusterPlan) -> Manifest:
@@ -122,39 +153,40 @@ def gateway_alertmanager(cluster: ClusterPlan) -> Manifest:
 
     By its address, for what is asked on each call should depend on no DNS server.
     """
-    spec: dict[str, object] = {
-        "type": "ClusterIP",
-        "ports": [{"name": "alerts", "port": ALERTMANAGER_PORT, "targetPort": ALERTMANAGER_PORT, "protocol": "TCP"}],
-        "selector": {"app.kubernetes.io/name": "alertmanager", "alertmanager": ALERTMANAGER},
-    }
-    metadata = _metadata(cluster, GATEWAY_ALERTMANAGER)
-    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+    port = {"name": "alerts", "port": ALERTMANAGER_PORT, "targetPort": ALERTMANAGER_PORT, "protocol": "TCP"}
+    selector = {"app.kubernetes.io/name": "alertmanager", "alertmanager": ALERTMANAGER}
+    return _service(cluster, GATEWAY_ALERTMANAGER, {"type": "ClusterIP", "ports": [port]}, selector)
 
 
 def gateway_ways(cluster: ClusterPlan, fleet_ca: object) -> Iterator[Manifest]:
-    """Beside its Service: what others make of it a certificate, and a route. `fleet_ca` is PEM."""
+    """Beside its Services: what others make of it a certificate, and routes. `fleet_ca` is PEM."""
     if (certificate := _certificate(cluster)) is not None:
         yield certificate
-    if (route := _route(cluster)) is not None:
-        yield route
+    yield from _routes(cluster)
     yield from _backend_tls(cluster, fleet_ca)
 
 
-def _route(cluster: ClusterPlan) -> Manifest | None:
+def _services(gateway: GatewayPlan) -> list[str]:
+    """By which others reach it, in the order of `dialled`."""
+    return [GATEWAY, *(replica_gateway(number) for number, _ in enumerate(gateway.replicas))]
+
+
+def _routes(cluster: ClusterPlan) -> Iterator[Manifest]:
     """For a gateway that is reached through the cluster's own Gateway (of the Gateway API)."""
     if cluster.gateway is None or cluster.gateway.parent_ref is None:
-        return None
+        return
     parent = cluster.gateway.parent_ref
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": _metadata(cluster, GATEWAY),
-        "spec": {
-            "parentRefs": [{"name": parent.name, "namespace": parent.namespace}],
-            "hostnames": [cluster.gateway.host],
-            "rules": [{"backendRefs": [{"name": GATEWAY, "port": GATEWAY_PORT}]}],
-        },
-    }
+    for service, address in zip(_services(cluster.gateway), cluster.gateway.dialled, strict=True):
+        yield {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": _metadata(cluster, service),
+            "spec": {
+                "parentRefs": [{"name": parent.name, "namespace": parent.namespace}],
+                "hostnames": [address.host],
+                "rules": [{"backendRefs": [{"name": service, "port": GATEWAY_PORT}]}],
+            },
+        }
 
 
 def _certificate(cluster: ClusterPlan) -> Manifest | None:
@@ -202,7 +234,7 @@ def _backend_tls(cluster: ClusterPlan, fleet_ca: object) -> Sequence[Manifest]:
         "kind": "BackendTLSPolicy",
         "metadata": _metadata(cluster, GATEWAY),
         "spec": {
-            "targetRefs": [{"group": "", "kind": "Service", "name": GATEWAY}],
+            "targetRefs": [{"group": "", "kind": "Service", "name": service} for service in _services(gateway)],
             "validation": {"hostname": gateway.certified, **trust},
         },
     }

@@ -32,6 +32,7 @@ GATEWAY_ALERTMANAGER = f"{GATEWAY}-alertmanager"
 ALERTMANAGER_PORT = 9093
 # Among the keys of the readers, which are names of theirs: none of those has a dot.
 CA_KEY = "ca.crt"
+PROMETHEUS_PORT = 9090
 GATEWAY_FACTS_PORT = 9444
 """On loopback: what the running gateway accepts, and its own metrics."""
 
@@ -76,6 +77,30 @@ def authority_number(name: str) -> int | None:
 def server_name(cluster: str) -> str:
     """What the certificate of a cluster's gateway is for: addresses change, and some are known only after `up`."""
     return f"{cluster}.{PROJECT}.internal"
+
+
+def replica_pod(number: int) -> str:
+    """As the operator's StatefulSet names it."""
+    return f"prometheus-{PROMETHEUS}-{number}"
+
+
+REPLICA_LABEL = "prometheus_replica"
+"""The operator's own name for it."""
+
+
+def replica_name(cluster: str, number: int) -> str:
+    """Of one of several; no cluster's or destination's own has a slash."""
+    return f"{cluster}/{number}"
+
+
+def replica_gateway(number: int) -> str:
+    """The Service by which one replica's gateway is called."""
+    return f"{GATEWAY}-{number}"
+
+
+def replica_prometheus(number: int) -> str:
+    """The Service by which every replica's gateway reaches that replica's Prometheus."""
+    return f"{GATEWAY}-prometheus-{number}"
 
 
 def service_labels(cluster: str) -> dict[str, str]:

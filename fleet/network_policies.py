@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from fleet import manifests
 from fleet.manifests import Manifest
-from fleet.names import ALERTMANAGER, ALERTMANAGER_PORT, GATEWAY_PORT, OPERATOR, PROMETHEUS, RELEASE
+from fleet.names import ALERTMANAGER, ALERTMANAGER_PORT, GATEWAY_PORT, OPERATOR, PROMETHEUS, PROMETHEUS_PORT, RELEASE
 from fleet.page import NetworkPolicies, WriterAuth, is_in_cluster
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values, is_on
@@ -29,7 +29,6 @@ _GRAFANA = {"matchLabels": {"app.kubernetes.io/name": "grafana", "app.kubernetes
 _JOBS = [f"{RELEASE}-{job}" for job in ("admission-create", "admission-patch", "crds-upgrade")]
 _CHART_JOBS = {"matchExpressions": [{"key": "batch.kubernetes.io/job-name", "operator": "In", "values": _JOBS}]}
 
-_PROMETHEUS_PORT = 9090
 _ALERTMANAGER_PEERS_PORT = 9094
 _RELOADER_PORT = 8080
 _GRAFANA_PORT = 3000
@@ -76,10 +75,10 @@ def host_ports(cluster: ClusterPlan) -> list[int]:
 
 
 def _prometheus(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:
-    ingress = [_rule("from", [_pods({})], [_PROMETHEUS_PORT, _RELOADER_PORT])]
+    ingress = [_rule("from", [_pods({})], [PROMETHEUS_PORT, _RELOADER_PORT])]
     if known.api_server is not None:
         # Through it ask `fleet status` and whoever else may use the Service's proxy.
-        ingress.append(_rule("from", _blocks(known.api_server), [_PROMETHEUS_PORT]))
+        ingress.append(_rule("from", _blocks(known.api_server), [PROMETHEUS_PORT]))
     if cluster.gateway is not None:
         ingress.append(_rule("from", _blocks(known.callers), [GATEWAY_PORT]))
     # Any pod may ask to be scraped, by a ServiceMonitor or an annotation, at any port.
@@ -126,7 +125,7 @@ def _grafana(known: NetworkPolicies) -> Rule:
     egress: list[Rule] = [
         _dns(),
         _api_server(known),
-        _rule("to", [_pods(_PROMETHEUS)], [_PROMETHEUS_PORT]),
+        _rule("to", [_pods(_PROMETHEUS)], [PROMETHEUS_PORT]),
         _rule("to", [_pods(_ALERTMANAGER)], [ALERTMANAGER_PORT]),
     ]
     return _spec(_GRAFANA, ingress, egress)
@@ -135,7 +134,7 @@ def _grafana(known: NetworkPolicies) -> Rule:
 def _addresses(cluster: ClusterPlan) -> Iterator[tuple[str | None, int]]:
     """(host, port) of whatever its Prometheus calls outside of its cluster; no host where only `up` will know it."""
     for gateway in cluster.callees:
-        yield gateway.host, gateway.port
+        yield from ((each.host, each.port) for each in gateway.dialled)
     for edge in cluster.destinations:
         # Whom its own cluster knows by name is a pod of it.
         if not is_in_cluster(edge.destination.url):

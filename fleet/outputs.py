@@ -1,7 +1,8 @@
 """The stack output `fleet`, a contract that docs/outputs.md documents: what runs where and how it is joined."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
 
 from fleet.duration import format_duration
 from fleet.names import DISCOVERY_JOB, PROMETHEUS, Tier, service_labels
@@ -13,11 +14,14 @@ SEND_DELAY = timedelta(seconds=5)
 """batchSendDeadline of a remote-write queue."""
 
 
-def fleet_output(plan: Plan, gateway_urls: Mapping[str, object]) -> dict[str, object]:
+def fleet_output(
+    plan: Plan, gateway_urls: Mapping[str, object], replica_urls: Mapping[str, Sequence[object]] = MappingProxyType({})
+) -> dict[str, object]:
     """`gateway_urls` by cluster name; Outputs in the program. An edge belongs to the stack of its upper end."""
     return {
         "clusters": {
-            cluster.name: _cluster(cluster, gateway_urls.get(cluster.name)) for cluster in plan.clusters.values()
+            cluster.name: _cluster(cluster, gateway_urls.get(cluster.name), replica_urls.get(cluster.name, ()))
+            for cluster in plan.clusters.values()
         },
         "federation": [
             {
@@ -112,10 +116,10 @@ def fresh_within(transfer: timedelta, source: ClusterPlan) -> float:
     return 2 * (source.scrape_interval + source.rule_interval + transfer).total_seconds()
 
 
-def _cluster(cluster: ClusterPlan, gateway_url: object) -> dict[str, object]:
+def _cluster(cluster: ClusterPlan, gateway_url: object, replica_urls: Sequence[object]) -> dict[str, object]:
     described: dict[str, object] = {"tier": cluster.tier.value, "namespace": cluster.namespace}
     if cluster.region is not None:
         described["region"] = cluster.region
     if gateway_url is not None:
-        described["gateway"] = {"url": gateway_url}
+        described["gateway"] = {"url": gateway_url, **({"replicas": list(replica_urls)} if replica_urls else {})}
     return described

@@ -231,12 +231,34 @@ class _SendingEdge:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """As others dial it."""
+
+    host: str | None
+    """None where only the Service of a LoadBalancer will know it."""
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One Prometheus that a sender writes to."""
+
+    name: str
+    """The sender's queue: its metrics have it as `remote_name`."""
+    address: Address
+    server: str
+    """In the certificate that it shows."""
+
+
+@dataclass(frozen=True, slots=True)
 class RemoteWriteEdge(_SendingEdge):
     """Samples, to `/api/v1/write`."""
 
     keep: tuple[str, ...]
     """Metric names that may leave the sender."""
     queue: Queue
+    replicas: tuple[Replica, ...]
+    """Of the receiver: a sample that one of them lacks is missing in half of the answers."""
 
     def carries(self, metric: str) -> bool:
         """Whether series of this name go up by it."""
@@ -286,6 +308,8 @@ class DestinationEdge:
     asserts_cluster: bool
     """Whether every sample has the sender's own `cluster`: a leaf or an edge speaks for itself alone."""
     region: str | None
+    replica_label: str | None
+    """By which the destination tells the sender's replicas apart; None where there is one."""
     rate: float | None
     """Samples per second that are expected; None where raw series are sent and the page does not say how many."""
     queue: Queue
@@ -366,6 +390,18 @@ class GatewayPlan:
     """The name in its certificate."""
     server: Identity
     """By what callers know it: by that name, or by whatever ends TLS before it."""
+    replicas: tuple[Address, ...]
+    """Where senders write to, each of them to each; empty where there is one replica, or nobody writes."""
+
+    @property
+    def dialled(self) -> tuple[Address, ...]:
+        """All of its addresses."""
+        return (Address(self.host, self.port), *self.replicas)
+
+    @property
+    def written_to(self) -> tuple[Address, ...]:
+        """Each has every sample."""
+        return self.replicas or (Address(self.host, self.port),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Literal
 from fleet.duration import format_duration
 from fleet.errors import FleetError, Problem
 from fleet.keys import mounted, password_key, tls_keys, username_key
-from fleet.names import DESTINATION_CREDENTIALS, PROJECT, REMOTE_WRITE_CREDENTIALS
+from fleet.names import DESTINATION_CREDENTIALS, PROJECT, REMOTE_WRITE_CREDENTIALS, REPLICA_LABEL
 from fleet.page import AzureAd, Brought, Destination, OAuth2, SigV4
-from fleet.plan import DestinationEdge, RemoteWriteEdge, WriteEdge
+from fleet.plan import DestinationEdge, RemoteWriteEdge, Replica, WriteEdge
 from fleet.queues import Queue
 
 Fields = dict[str, object]
@@ -43,10 +43,11 @@ Source = str | InConfig
 """Where the program takes a text from that it lays into a sender's Secret: a `str` is the text."""
 
 
-def write_queue(edge: WriteEdge, url: object) -> Fields:
-    """`url` may be an Output in the program."""
+def write_queue(edge: WriteEdge, url: object, replica: Replica | None = None) -> Fields:
+    """`url` may be an Output in the program; `replica` is the one of the edge's that it belongs to."""
     if isinstance(edge, RemoteWriteEdge):
-        fields: Fields = {"name": edge.receiver, "url": url, **_own_fields(edge)}
+        to = replica or edge.replicas[0]
+        fields: Fields = {"name": to.name, "url": url, **_own_fields(edge, to.server)}
     else:
         fields = {"name": edge.name, "url": url, **_auth(edge), **_tls(edge), **_asked_for(edge.destination)}
     fields["queueConfig"] = _queue(edge.queue)
@@ -68,7 +69,7 @@ def _asked_for(destination: Destination) -> Fields:
     return fields
 
 
-def _own_fields(edge: RemoteWriteEdge) -> Fields:
+def _own_fields(edge: RemoteWriteEdge, server: str) -> Fields:
     basic_auth = {
         "username": {"name": REMOTE_WRITE_CREDENTIALS, "key": username_key(edge)},
         "password": {"name": REMOTE_WRITE_CREDENTIALS, "key": password_key(edge)},
@@ -77,7 +78,7 @@ def _own_fields(edge: RemoteWriteEdge) -> Fields:
     return {
         **({"basicAuth": basic_auth} if edge.key.has_password else {}),
         # By path: files whose contents change are read anew, and the queue goes on.
-        "tlsConfig": {"serverName": edge.server.name, "minVersion": "TLS12", **files},
+        "tlsConfig": {"serverName": server, "minVersion": "TLS12", **files},
     }
 
 
@@ -86,6 +87,9 @@ def _relabelling(edge: WriteEdge) -> Iterator[Fields]:
         yield {"action": "keep", "sourceLabels": ["__name__"], "regex": "|".join(edge.keep)}
     for label, value in edge.labels.items():
         yield {"targetLabel": label, "replacement": value}
+    if isinstance(edge, DestinationEdge) and edge.replica_label not in {None, REPLICA_LABEL}:
+        yield {"sourceLabels": [REPLICA_LABEL], "targetLabel": edge.replica_label}
+        yield {"action": "labeldrop", "regex": REPLICA_LABEL}
     if edge.region is None and edge.labels:
         # An application's own label must not count in another's region.
         yield {"action": "labeldrop", "regex": "region"}

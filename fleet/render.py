@@ -17,7 +17,7 @@ from fleet.manifests import Manifest
 from fleet.names import ALERTMANAGERS_KEY, CA_KEY, HELD_KEYS, Tier
 from fleet.network_policies import network_policies
 from fleet.notifier import alertmanagers
-from fleet.plan import PUBLIC, ClusterPlan, Discovery, Edge, GatewayPlan, Plan
+from fleet.plan import PUBLIC, ClusterPlan, Discovery, Edge, GatewayPlan, Plan, Replica
 from fleet.remote_write import held_sources
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
@@ -46,9 +46,13 @@ def rendered_values(
     def address(name: str) -> str:
         return addresses.get(name) or _address(plan.cluster(name))
 
+    def write_url(replica: Replica) -> str:
+        host = replica.address.host or f"{replica.name.replace('/', '-')}.gateway.invalid"
+        return f"https://{addresses.get(replica.name) or f'{host}:{replica.address.port}'}/api/v1/write"
+
     children = [Child(edge, address(edge.child)) for edge in plan.federated_by(cluster.name)]
     own = plan.written_by(cluster.name)
-    receivers = [Receiver(edge, f"https://{address(edge.receiver)}/api/v1/write") for edge in own]
+    receivers = [Receiver(edge, write_url(replica), replica) for edge in own for replica in edge.replicas]
     receivers += [Receiver(edge, edge.destination.url) for edge in cluster.destinations]
     return chart_values(cluster, children, receivers)
 
@@ -123,6 +127,8 @@ def _write_credentials(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
 
 def _gateway_manifests(cluster: ClusterPlan, gateway: GatewayPlan) -> Iterator[Manifest]:
     yield manifests.gateway_service(cluster)
+    yield from manifests.replica_gateways(cluster)
+    yield from manifests.replica_prometheuses(cluster)
     yield from manifests.gateway_ways(cluster, PUBLIC_PLACEHOLDER)
     if cluster.hears_alerts:
         yield manifests.gateway_alertmanager(cluster)

@@ -97,6 +97,8 @@ Clients = Mapping[str, Prometheus | Unreachable]
 
 class GatewayOutput(BaseModel):
     url: str
+    replicas: list[str] = []
+    """URLs of those that others write to each."""
 
 
 class ClusterOutput(BaseModel):
@@ -224,17 +226,20 @@ async def _remote_write(edge: RemoteWriteOutput, clients: Clients) -> EdgeStatus
 
 
 async def _lag(sender: Prometheus | Unreachable, queue: str) -> float | None:
-    """Of the replica that is furthest behind."""
+    """To the receiver's replica that is furthest behind, of the sender's that is."""
     # Not `…_queue_highest_timestamp_seconds`: that stands still while a full queue takes nothing in.
     scraped = r"^prometheus_remote_storage_highest_timestamp_in_seconds (\S+)$"
-    sent = rf'^prometheus_remote_storage_queue_highest_sent_timestamp_seconds{{remote_name="{queue}",.*}} (\S+)$'
+    sent = (
+        rf'^prometheus_remote_storage_queue_highest_sent_timestamp_seconds{{remote_name="{queue}(?:/\d+)?",.*}} (\S+)$'
+    )
     try:
         told = (await reached(sender).metrics()).values()
     except Unreachable:
         return None
-    ends = [[re.search(end, text, re.MULTILINE) for end in (scraped, sent)] for text in told]
+    ends = [(re.findall(scraped, text, re.MULTILINE), re.findall(sent, text, re.MULTILINE)) for text in told]
     # 0 of a queue that has sent nothing yet.
-    return max((float(last[1]) - float(at[1]) for last, at in ends if last and at and float(at[1])), default=None)
+    lags = (float(last) - float(at) for newest, of_queues in ends for last in newest for at in of_queues if float(at))
+    return max(lags, default=None)
 
 
 async def _sender_fault(sender: Prometheus | Unreachable) -> str | None:

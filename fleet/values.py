@@ -3,7 +3,7 @@
 One place decides what each tier runs. A page's own values come on top.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
@@ -19,12 +19,13 @@ from fleet.names import (
     FEDERATION_CREDENTIALS,
     RELEASE,
     REMOTE_WRITE_CREDENTIALS,
+    REPLICA_LABEL,
     Tier,
     object_labels,
     service_labels,
 )
 from fleet.page import Resources
-from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge, WriteEdge
+from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge, Replica, WriteEdge
 from fleet.quantity import parse_quantity
 from fleet.remote_write import write_queue
 from fleet.scrape import annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job
@@ -47,6 +48,8 @@ class Receiver:
 
     edge: WriteEdge
     url: object
+    replica: Replica | None = None
+    """Which of the edge's; None for somebody else."""
 
 
 def merge(below: Mapping[str, object], above: Mapping[str, object]) -> Values:
@@ -128,7 +131,7 @@ def _service(cluster: ClusterPlan) -> Values:
     """Of a leaf alone: the others have no series of their own cluster that a parent could federate."""
     if cluster.tier is not Tier.LEAF:
         return {}
-    # As for the gateway's Service: a caller that went from one replica to the other would see time run back.
+    # Replicas scrape at different moments: a caller that went from one to the other would see time run back.
     affinity = {"sessionAffinity": "ClientIP"} if cluster.replicas > 1 else {}
     return {"service": {"labels": service_labels(cluster.name), **affinity}}
 
@@ -172,7 +175,7 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         "externalLabels": dict(cluster.external_labels),
         # The operator's own `prometheus` and `prometheus_replica` would travel up on every series.
         "prometheusExternalLabelNameClear": True,
-        "replicaExternalLabelNameClear": True,
+        **_replica_label(cluster),
         "scrapeInterval": format_duration(cluster.scrape_interval),
         **({"scrapeTimeout": format_duration(cluster.scrape_timeout)} if cluster.scrape_timeout is not None else {}),
         # The keys are files of this Prometheus, and a ServiceMonitor of any team may name a file to send along. A
@@ -200,7 +203,7 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         jobs.append(held_keys_job(secrets, inlined))
     if jobs:
         spec["additionalScrapeConfigs"] = jobs
-    queues = [write_queue(receiver.edge, receiver.url) for receiver in receivers]
+    queues = [write_queue(receiver.edge, receiver.url, receiver.replica) for receiver in receivers]
     if queues:
         spec["remoteWrite"] = queues
     # The operator's ten minutes are of a Prometheus that wrote down its memory; today a log has all of it. What takes
@@ -218,6 +221,13 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
     return {**spec, "containers": containers, "volumes": volumes}
 
 
+def _replica_label(cluster: ClusterPlan) -> Values:
+    """For destinations that keep one replica's samples. Parents drop it, and so do alerts."""
+    if any(edge.replica_label is not None for edge in cluster.destinations):
+        return {"replicaExternalLabelName": REPLICA_LABEL}
+    return {"replicaExternalLabelNameClear": True}
+
+
 def _mounted_secrets(cluster: ClusterPlan, children: Sequence[Child], receivers: Sequence[Receiver]) -> Iterator[str]:
     """Whose files this Prometheus reads its keys from."""
     if children or cluster.discovered:
@@ -228,9 +238,10 @@ def _mounted_secrets(cluster: ClusterPlan, children: Sequence[Child], receivers:
         yield ALERT_CREDENTIALS
 
 
-def _own(receivers: Sequence[Receiver]) -> Iterator[RemoteWriteEdge]:
+def _own(receivers: Sequence[Receiver]) -> Iterable[RemoteWriteEdge]:
     """The fleet's own edges among them."""
-    return (receiver.edge for receiver in receivers if isinstance(receiver.edge, RemoteWriteEdge))
+    edges = (receiver.edge for receiver in receivers if isinstance(receiver.edge, RemoteWriteEdge))
+    return {edge.id: edge for edge in edges}.values()
 
 
 _QUERY_TIMEOUT, _FLUSH_DEADLINE = 120, 60

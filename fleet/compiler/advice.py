@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from fleet.compiler.clusters import settings
+from fleet.compiler.sizes import settings
 from fleet.compiler.topology import Topology, aggregators
 from fleet.names import Tier
 from fleet.page import Page

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from fleet.compiler.clusters import settings
 from fleet.compiler.holdings import Holdings
+from fleet.compiler.sizes import settings
 from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
 from fleet.names import Tier
@@ -47,8 +47,9 @@ def _edge(page: Page, holdings: Holdings, sender: str, name: str, destination: D
         sender=sender,
         name=name,
         destination=destination,
-        asserts_cluster=cluster.tier in {Tier.LEAF, Tier.EDGE},
+        asserts_cluster=_asserts_cluster(page, sender),
         region=cluster.region,
+        replica_label=destination.replica_label if (settings(page, sender).replicas or 1) > 1 else None,
         rate=rate,
         queue=queue(rate, destination.queue, _PER_SEND.get(destination.kind)),
     )
@@ -95,22 +96,31 @@ def destination_problems(page: Page, topology: Topology) -> Iterator[Problem]:
 
 def _replica_problems(page: Page, topology: Topology) -> Iterator[Problem]:
     reasons = {
-        sender: f"each replica would write every sample to {name}, and the second one is refused"
+        sender: reason
         for name, destination in page.destinations.items()
         for sender in senders(page, destination)
+        if sender in page.clusters and (reason := _kept_twice(page, sender, name, destination)) is not None
     }
     for writer in topology.writers:
         reasons[writer] = f"each replica would write every sample to {topology.top}, and the second one is refused"
-    if topology.writers:
-        reasons[topology.top] = (
-            f"what {topology.writers[0]} writes would reach one replica and be missing in the others"
-        )
     for name, reason in reasons.items():
-        cluster = page.clusters.get(name)
-        if cluster is None or (settings(page, name).replicas or 1) == 1:
-            continue
-        own = cluster.replicas is not None
-        yield at(["clusters", name, "replicas"] if own else ["tiers", cluster.tier.value, "replicas"], reason, 1)
+        cluster = page.clusters[name]
+        if (settings(page, name).replicas or 1) > 1:
+            own = cluster.replicas is not None
+            yield at(["clusters", name, "replicas"] if own else ["tiers", cluster.tier.value, "replicas"], reason, 1)
+
+
+def _kept_twice(page: Page, sender: str, name: str, destination: Destination) -> str | None:
+    """Why a sender of several replicas may not write there."""
+    if destination.replica_label is None:
+        return f"each replica would write every sample to {name}, and kind {destination.kind} does not keep one of them"
+    if destination.tracks_replicas and not _asserts_cluster(page, sender):
+        return f"{name} takes one replica of each cluster, by the label, and {sender} writes those of several"
+    return None
+
+
+def _asserts_cluster(page: Page, sender: str) -> bool:
+    return page.clusters[sender].tier in {Tier.LEAF, Tier.EDGE}
 
 
 def flow_problems(page: Page, holdings: Holdings, edges: Mapping[str, Sequence[DestinationEdge]]) -> Iterator[Problem]:

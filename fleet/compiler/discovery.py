@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from fleet.compiler.budgets import Estimate
-from fleet.compiler.clusters import leaf_budget
 from fleet.compiler.edges import interval, timeout
 from fleet.compiler.keys import discovery_key
+from fleet.compiler.sizes import leaf_budget
 from fleet.errors import Problem, yaml_at
 from fleet.names import Tier
 from fleet.page import Page, Rule

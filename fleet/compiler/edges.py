@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from fleet.alerts import sent_by_edges
 from fleet.compiler.budgets import Estimate, series_of
-from fleet.compiler.clusters import settings
 from fleet.compiler.gateways import gateway_plan
 from fleet.compiler.keys import edge_key
+from fleet.compiler.sizes import settings
 from fleet.compiler.topology import Topology
-from fleet.names import Tier, server_name
+from fleet.names import Tier, replica_name, server_name
 from fleet.page import Page, QueueSettings, Rule
-from fleet.plan import FLEET, AlertEdge, FederationEdge, Identity, Key, RemoteWriteEdge
+from fleet.plan import FLEET, AlertEdge, FederationEdge, Identity, Key, RemoteWriteEdge, Replica
 from fleet.queues import Queue, queue
 from fleet.rules import source_metrics, without_gateways
 
@@ -79,8 +79,9 @@ def remote_write(
         recorded = tuple(sorted(rule.record for rule in (rules if has_gateway else without_gateways(rules))))
         keep = raw if cluster.tier is Tier.EDGE else recorded
         server, across = _receiving(page, topology, stacks, name, f"{name}.{topology.top}")
+        replicas = _replicas(page, topology.top, server)
         edge = RemoteWriteEdge(
-            name, topology.top, cluster.region, server, across, Key(), keep, _queue(page, rules, name)
+            name, topology.top, cluster.region, server, across, Key(), keep, _queue(page, rules, name), replicas
         )
         yield replace(edge, key=edge_key(page, edge.id))
 
@@ -92,6 +93,19 @@ def _queue(page: Page, rules: Sequence[Rule], sender: str) -> Queue:
         expected = Estimate(page, rules).expected(cluster.expect)
         rate = sum(series_of(rule, expected) for rule in rules) / page.intervals.rules.total_seconds()
     return queue(rate, QueueSettings())
+
+
+def _replicas(page: Page, top: str, server: Identity) -> tuple[Replica, ...]:
+    gateway = gateway_plan(page, top)
+    return tuple(
+        Replica(
+            replica_name(top, number) if gateway.replicas else top,
+            address,
+            # Whoever ends TLS before it has a certificate for the name that is dialled.
+            server.name if gateway.passthrough else address.host or "",
+        )
+        for number, address in enumerate(gateway.written_to)
+    )
 
 
 def alerts(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[AlertEdge]:

@@ -5,11 +5,12 @@ from typing import cast
 
 from pydantic.alias_generators import to_snake
 
-from fleet.compiler.topology import Topology
+from fleet.compiler.sizes import settings
+from fleet.compiler.topology import Topology, writes
 from fleet.errors import Problem, at
 from fleet.names import GATEWAY_PORT, Tier, server_name
-from fleet.page import Gateway, Page, Tls
-from fleet.plan import FLEET, PUBLIC, GatewayPlan, Identity
+from fleet.page import Gateway, OwnGateway, Page, Tls
+from fleet.plan import FLEET, PUBLIC, Address, GatewayPlan, Identity
 
 _NODE_PORTS = range(30000, 32768)
 _PORTS = {"LoadBalancer": GATEWAY_PORT, "NodePort": 30443, "Host": 443, "HTTPRoute": 443}
@@ -26,7 +27,25 @@ def gateway_plan(page: Page, name: str) -> GatewayPlan:
         tls=tls,
         certified=_certified(name, gateway, tls),
         server=_server(name, gateway, tls),
+        replicas=tuple(_replicas(page, name, gateway)),
     )
+
+
+def _replicas(page: Page, name: str, gateway: OwnGateway) -> Iterator[Address]:
+    port = gateway.port or _PORTS[gateway.type]
+    for number in range(_written_replicas(page, name)):
+        if gateway.replicas is None:
+            yield Address(None, port)
+        elif number < len(gateway.replicas):
+            own = gateway.replicas[number]
+            yield Address(own.host or gateway.host, own.port or port)
+
+
+def _written_replicas(page: Page, name: str) -> int:
+    """How many replicas every sender writes to; 0 where it writes to the gateway's own address."""
+    count = settings(page, name).replicas or 1
+    is_receiver = page.clusters[name].tier is Tier.GLOBAL and any(map(writes, page.clusters.values()))
+    return count if is_receiver and count > 1 else 0
 
 
 def tls_of(page: Page, name: str) -> Tls:
@@ -49,16 +68,16 @@ def _certified(name: str, gateway: Gateway, tls: Tls) -> str:
     return server_name(name) if is_own else gateway.host or ""
 
 
-def _merged(page: Page, name: str) -> Gateway:
-    own = page.clusters[name].gateway
-    if own is None:
-        return page.gateway
+def _merged(page: Page, name: str) -> OwnGateway:
+    own = page.clusters[name].gateway or OwnGateway()
     if "type" in own.model_fields_set and own.type != page.gateway.type:
         # What the fleet says of another type does not fit.
         return own
-    return page.gateway.model_copy(
-        update={field: cast("object", getattr(own, field)) for field in own.model_fields_set}
-    )
+    return OwnGateway().model_copy(update={**_said(page.gateway), **_said(own)})
+
+
+def _said(gateway: Gateway) -> dict[str, object]:
+    return {field: cast("object", getattr(gateway, field)) for field in gateway.model_fields_set}
 
 
 def gateway_problems(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[Problem]:
@@ -76,13 +95,21 @@ def _shared_addresses(page: Page, topology: Topology) -> Iterator[Problem]:
     """Nobody would notice: one cluster would be taken for the other."""
     seen: dict[tuple[str, int], str] = {}
     for name in page.clusters:
-        plan = gateway_plan(page, name)
-        if name not in topology.called or plan.host is None:
+        if name not in topology.called:
             continue
-        other = seen.setdefault((plan.host, plan.port), name)
-        if other != name:
-            message = f"{other} is dialled at {plan.host}:{plan.port} as well: one would be taken for the other"
-            yield at(["clusters", name, "gateway", "host"], message, f"{name}.example.com")
+        for number, (host, port) in enumerate(_known_addresses(page, name)):
+            replica = number - 1
+            whose = name if number == 0 else f"replica {replica} of {name}"
+            other = seen.setdefault((host, port), whose)
+            if other != whose:
+                message = f"{other} is dialled at {host}:{port} as well: one would be taken for the other"
+                path = ["clusters", name, "gateway", *(["host"] if number == 0 else ["replicas", replica])]
+                right = f"{name}.example.com" if number == 0 else {"host": f"{name}-{replica}.example.com"}
+                yield at(path, message, right)
+
+
+def _known_addresses(page: Page, name: str) -> Iterator[tuple[str, int]]:
+    return ((each.host, each.port) for each in gateway_plan(page, name).dialled if each.host is not None)
 
 
 def _unknown_receiver(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[Problem]:
@@ -116,6 +143,39 @@ def _problems(page: Page, name: str) -> Iterator[Problem]:
         mode = tls_of(page, name).mode
         yield at(own_host, f"a certificate of mode {mode} is for the name that others dial", f"{name}.example.com")
     yield from _route_problems(gateway, where)
+    yield from _replica_problems(page, name, gateway)
+
+
+def _replica_problems(page: Page, name: str, gateway: OwnGateway) -> Iterator[Problem]:
+    path, count = ("clusters", name, "gateway", "replicas"), _written_replicas(page, name)
+    is_known_later = gateway.type == "LoadBalancer" and gateway.host is None
+    by_port = gateway.type == "NodePort"
+    right = [
+        {"port": (gateway.port or _PORTS["NodePort"]) + 1 + number}
+        if by_port
+        else {"host": f"{name}-{number}.example.com"}
+        for number in range(count)
+    ]
+    given = gateway.replicas
+    if given is None:
+        if count and not is_known_later:
+            message = f"{name} has {count} replicas, and who writes to it must reach each of them: say where"
+            yield at(path, message, right)
+        return
+    if not count:
+        yield at(path, f"has no meaning: nobody writes to several replicas of {name}")
+    elif is_known_later:
+        yield at(path, "has no meaning without host: the Service of each replica has an address of its own")
+    elif len(given) != count:
+        yield at(path, f"{name} has {count} replicas, and this names {len(given)}", right)
+    for number, each in enumerate(given):
+        if by_port and each.port is not None and each.port not in _NODE_PORTS:
+            message = f"type NodePort needs a port from {_NODE_PORTS[0]} to {_NODE_PORTS[-1]}, not {each.port}"
+            yield at((*path, number), message, {"port": 30444 + number})
+        if each.port is not None and gateway.type == "HTTPRoute":
+            yield at(
+                (*path, number), "has its port from its Gateway: a replica has a host of its own", right[:1] or None
+            )
 
 
 def _route_problems(gateway: Gateway, where: Callable[[str], tuple[str, ...]]) -> Iterator[Problem]:

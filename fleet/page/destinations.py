@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
 
 from fleet.duration import Duration, format_duration
+from fleet.names import REPLICA_LABEL
 from fleet.page.fields import Host, MetricPatterns, Names, Pem, SecretKey, SecretName, Tenant, Url, Uuid
 from fleet.page.shape import Strict, wrong
 
@@ -336,6 +337,16 @@ class Destination(Strict):
         return {header: self.tenant} if header is not None and self.tenant is not None else {}
 
     @property
+    def replica_label(self) -> str | None:
+        """By which it keeps one of the samples that the replicas of a sender write; None where it would keep all."""
+        return _REPLICA_LABELS.get(self.kind)
+
+    @property
+    def tracks_replicas(self) -> bool:
+        """Whether it takes what one replica of each `cluster` writes, and throws the others' away."""
+        return self.replica_label == _HA_TRACKERS_LABEL
+
+    @property
     def store(self) -> tuple[str, str | None]:
         """What two destinations have in common that are one and the same store."""
         url = urlsplit(self.url.rstrip("/"))
@@ -355,6 +366,12 @@ _TENANT_HEADERS: Mapping[Kind, str] = {
 }
 _WITH_TENANT = f"only for {', '.join(sorted(_TENANT_HEADERS))}"
 _NEEDS_TENANT: frozenset[Kind] = frozenset({"mimir", "cortex"})
+
+_HA_TRACKERS_LABEL = "__replica__"
+_REPLICA_LABELS: Mapping[Kind, str] = {
+    "thanos": REPLICA_LABEL,
+    **dict.fromkeys(("amazon", "cortex", "grafana-cloud", "mimir"), _HA_TRACKERS_LABEL),
+}
 
 _KIND_AUTH: Mapping[Kind, str] = {
     "amazon": "sigv4",

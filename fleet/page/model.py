@@ -80,6 +80,13 @@ class ParentRef(_Strict):
     namespace: Name = Field(examples=["gateways"])
 
 
+class ReplicaAddress(_Strict):
+    """Where one of several replicas is dialled by itself; what is absent is the gateway's own."""
+
+    host: Host | None = Field(default=None, examples=["hub-0.example.com"])
+    port: int | None = Field(default=None, ge=1, le=65535, examples=[30444])
+
+
 class Gateway(_Strict):
     """How a cluster's gateway is reached from the other clusters. A cluster's own fields go before the fleet's.
 
@@ -97,6 +104,14 @@ class Gateway(_Strict):
     TLS with a certificate that everybody trusts, and begins it anew towards the gateway, as an HTTPRoute does."""
     parent_ref: ParentRef | None = Field(default=None, examples=[{"name": "public", "namespace": "gateways"}])
     """For HTTPRoute alone."""
+
+
+class OwnGateway(Gateway):
+    """Of one cluster."""
+
+    replicas: tuple[ReplicaAddress, ...] | None = Field(default=None, examples=[[{"port": 30444}, {"port": 30445}]])
+    """Of a global cluster with several replicas that others write to: every sender writes to each of them. A
+    LoadBalancer without host has an address for each by itself."""
 
 
 class Issuer(_Strict):
@@ -455,7 +470,7 @@ class Cluster(Settings):
     """Says that more than one parent is on purpose."""
     discover: dict[Name, Discovered] = Field(default={}, min_length=1, examples=[{"team-a": {"namespace": "shop"}}])
     """Children in this cluster that are no part of the fleet, by the value of their Service's label `cluster`."""
-    gateway: Gateway | None = Field(default=None, examples=[{"type": "LoadBalancer"}])
+    gateway: OwnGateway | None = Field(default=None, examples=[{"type": "LoadBalancer"}])
     expect: Expected | None = Field(default=None, examples=[{"namespaces": 100}])
     maintenance: Maintenance | None = Field(
         default=None, examples=[{"until": "2026-12-01T06:00:00Z", "reason": "nodes are replaced"}]

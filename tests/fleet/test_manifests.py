@@ -32,11 +32,6 @@ def test_a_gateway_is_published_as_its_type_says(gateway: dict[str, Any], kind: 
     assert spec["ports"] == [{"name": "gateway", "protocol": "TCP", "targetPort": "gateway", **port}]
 
 
-def test_a_caller_stays_with_one_replica() -> None:
-    assert manifests.gateway_service(leaf({}, replicas=2))["spec"]["sessionAffinity"] == "ClientIP"
-    assert "sessionAffinity" not in manifests.gateway_service(leaf({}))["spec"]
-
-
 def test_a_route_brings_calls_for_its_host_to_the_gateway_and_nothing_else() -> None:
     parent = {"name": "public", "namespace": "gateways"}
     gateway = {"type": "HTTPRoute", "host": "eu-1.example.com", "parentRef": parent}

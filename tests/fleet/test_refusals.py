@@ -593,10 +593,73 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "clusters.shop-1.gateway",
         "has no meaning for tier edge, only for leaf or regional or global: an edge writes upward and is never called",
     ),
-    "two receivers where each gets half": (
-        {"tiers": {"global": {"replicas": 2}}},
-        "tiers.global.replicas",
-        "what shop-1 writes would reach one replica and be missing in the others",
+    "two receivers behind one address": (
+        clusters(hub={"replicas": 2, "gateway": {"type": "NodePort", "host": "192.0.2.1"}}),
+        "clusters.hub.gateway.replicas",
+        "hub has 2 replicas, and who writes to it must reach each of them: say where",
+    ),
+    "two receivers behind one name": (
+        clusters(hub={"replicas": 2, "gateway": {"type": "Host", "host": "hub.example.com"}}),
+        "clusters.hub.gateway.replicas",
+        "hub has 2 replicas, and who writes to it must reach each of them: say where",
+    ),
+    "three addresses of two receivers": (
+        clusters(
+            hub={
+                "replicas": 2,
+                "gateway": {
+                    "type": "NodePort",
+                    "host": "192.0.2.1",
+                    "replicas": [{"port": 31000 + n} for n in range(3)],
+                },
+            }
+        ),
+        "clusters.hub.gateway.replicas",
+        "hub has 2 replicas, and this names 3",
+    ),
+    "an address of a replica that is none": (
+        clusters(hub={"gateway": {"replicas": [{"host": "hub-0.example.com"}]}}),
+        "clusters.hub.gateway.replicas",
+        "has no meaning: nobody writes to several replicas of hub",
+    ),
+    "addresses of replicas that their Services will have": (
+        clusters(hub={"replicas": 2, "gateway": {"replicas": [{"port": 9444}, {"port": 9445}]}}),
+        "clusters.hub.gateway.replicas",
+        "has no meaning without host: the Service of each replica has an address of its own",
+    ),
+    "a replica at the gateway's own address": (
+        clusters(
+            hub={
+                "replicas": 2,
+                "gateway": {"type": "NodePort", "host": "192.0.2.1", "replicas": [{"port": 30443}, {"port": 30444}]},
+            }
+        ),
+        "clusters.hub.gateway.replicas.0",
+        "hub is dialled at 192.0.2.1:30443 as well: one would be taken for the other",
+    ),
+    "a replica at a port that is none of a node's": (
+        clusters(
+            hub={
+                "replicas": 2,
+                "gateway": {"type": "NodePort", "host": "192.0.2.1", "replicas": [{"port": 9444}, {"port": 30444}]},
+            }
+        ),
+        "clusters.hub.gateway.replicas.0",
+        "type NodePort needs a port from 30000 to 32767, not 9444",
+    ),
+    "a replica's port behind a route": (
+        clusters(
+            hub={
+                "replicas": 2,
+                "gateway": {
+                    **ROUTE,
+                    "host": "hub.example.com",
+                    "replicas": [{"host": "hub-0.example.com", "port": 444}, {"host": "hub-1.example.com"}],
+                },
+            }
+        ),
+        "clusters.hub.gateway.replicas.0",
+        "has its port from its Gateway: a replica has a host of its own",
     ),
     "two senders of one sample": (
         clusters(eu_1={"up": "both", "replicas": 2}),
