@@ -243,7 +243,7 @@ def _serving(jobs: Mapping[str, Lines]) -> Generator[Mapping[str, int]]:
 
 def _held(port: int) -> int:
     with contextlib.suppress(OSError):
-        return sum(int(value) for _, value in instant(port, "prometheus_tsdb_head_series"))
+        return head_series(port)
     return 0
 
 

@@ -39,6 +39,12 @@ def prometheus(folder: Path, port: int, *flags: str, config: object = None) -> G
         yield process
 
 
+def head_series(port: int) -> int:
+    """That are in its memory now; its own metric is as old as the last scrape of it."""
+    with urllib.request.urlopen(f"http://{ADDRESS}:{port}/api/v1/status/tsdb", timeout=TIMEOUT) as answer:
+        return json.load(answer)["data"]["headStats"]["numSeries"]
+
+
 def instant(port: int, promql: str) -> list[tuple[Labels, float]]:
     """Each series with its value."""
     return [(each["metric"], float(each["value"][1])) for each in _asked(port, promql) if "value" in each]

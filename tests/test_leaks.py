@@ -31,6 +31,8 @@ CERTIFICATE = PEM.format("CERTIFICATE", "MIIBszCCAVmgAwIBAgIUQ2VydGlmaWNh", "dGV
         ),
         (f"users:\n- user:\n    client-key-data: {PASSWORD}\n    server: https://192.0.2.1:6443\n", [PASSWORD]),
     ],
+    # The key is another one each time, and workers have to agree on names.
+    ids=["password", "account", "key pair", "certificate", "word", "configuration", "gateway", "kubeconfig"],
 )
 def test_of_a_secret_text_what_is_private_is_looked_for(text: str, parts: list[str]) -> None:
     assert [*private_parts(text)] == parts

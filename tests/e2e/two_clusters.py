@@ -53,7 +53,8 @@ class TwoClusters:
             }
             for name, cluster in {"hub": {"tier": "global", **hub}, "eu-1": {"tier": "leaf", **leaf}}.items()
         }
-        del located["hub"]["gateway"]  # nobody calls it
+        if "gateway" not in hub:
+            del located["hub"]["gateway"]  # nobody calls it
         switched_off = {"prometheusOperator": {"admissionWebhooks": {"enabled": False}, "tls": {"enabled": False}}}
         return {"chart": {"source": str(self.chart)}, "values": switched_off, "clusters": located, **more}
 

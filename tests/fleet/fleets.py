@@ -212,9 +212,10 @@ def _below_an_edge(page: Page) -> Path | None:
     return _set(page, ("clusters", leaf, "parent"), edge)
 
 
-def _two_receivers(page: Page) -> Path:
+def _one_address_of_two_receivers(page: Page) -> Path:
     page["clusters"]["writer"] = {"tier": "edge", "context": "writer"}
-    return _set(page, ("clusters", "hub", "replicas"), 2)
+    page["clusters"]["hub"] |= {"replicas": 2, "gateway": {"type": "Host", "host": "both.example.com"}}
+    return ("clusters", "hub", "gateway", "replicas")
 
 
 def _large(page: Page) -> Path:
@@ -342,7 +343,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "negative storage": _always(("clusters", "hub", "storage", "size"), "-1Gi"),
     "dashboards neither on nor off": _always(("dashboards",), "some"),
     "no replica": _of("global", "replicas", 0),
-    "two receivers": _two_receivers,
+    "one address of two receivers": _one_address_of_two_receivers,
     "reserved label": lambda page: (
         page["clusters"].update(mine={"tier": "leaf", "context": "mine", "labels": {"cluster": "other"}})
         or ("clusters", "mine", "labels", "cluster")
