@@ -1,6 +1,7 @@
 """What a stack's config says, with a user's mistakes told as Pulumi tells its own: no traceback."""
 
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
@@ -58,10 +59,19 @@ def full_name(stack: str) -> str:
     return f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}"
 
 
-def last_outputs(stack: str) -> object:
+_BEING_WRITTEN = "failed to load checkpoint: EOF"
+"""A backend of files writes a stack's attributes in place, and so the engine does for the stack that it updates."""
+_PATIENCE = (0.05, 0.1, 0.2, 0.4)
+"""Seconds before it is read again."""
+
+
+def last_outputs(stack: str, patience: Sequence[float] = _PATIENCE) -> object:
     """Outputs of a stack of this project, as its last update left them. Raises UnreadableError."""
     try:
         answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": full_name(stack)})
     except Exception as error:  # noqa: BLE001 (what the engine answers is no more than that)
-        raise UnreadableError(str(error)) from None
+        if not patience or not str(error).endswith(_BEING_WRITTEN):
+            raise UnreadableError(str(error)) from None
+        time.sleep(patience[0])
+        return last_outputs(stack, patience[1:])
     return cast("Mapping[str, object]", answer.value or {}).get("outputs")

@@ -159,7 +159,7 @@ def caddy_config(
     }
     servers: dict[str, object] = {"gateway": gateway}
     apps: dict[str, object] = {
-        "http": {"servers": servers, "metrics": {}, "grace_period": slowest},
+        "http": {"servers": servers, "metrics": {}, "grace_period": slowest, **(_LEAVING if replicas else {})},
     }
     if tls is not None:
         gateway["tls_connection_policies"] = [_connection_policy(callers, tls)]
@@ -428,6 +428,8 @@ def _passed_on(edge: Call, upstreams: Sequence[str]) -> list[Handler]:
     return [nameless, proxy]
 
 
+# A Service brings calls for a moment longer to a pod that ends, and another replica has the answer.
+_LEAVING = {"shutdown_delay": "5s"}
 # One that does not accept a connection is passed over at once, by the request that has found it so as well.
 _FIRST_READY: Handler = {
     "load_balancing": {"selection_policy": {"policy": "first"}, "try_duration": "10s", "try_interval": "100ms"},

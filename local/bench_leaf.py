@@ -31,7 +31,7 @@ from local import environment, toolchain
 from local.api_server import free_ports
 from local.markdown import machine, table
 from local.progress import step
-from local.prometheus import ADDRESS, TIMEOUT, instant, prometheus, wait_until
+from local.prometheus import ADDRESS, TIMEOUT, head_series, instant, prometheus, wait_until
 from local.usage import cpu_seconds, peak_memory
 
 SERIES = 200_000

@@ -106,7 +106,7 @@ def two_clusters(folder: Path) -> Generator[TwoClusters]:
             clusters = {cluster.node.name: cluster for cluster in local.up(["hub", "eu-1"])}
             fleet = TwoClusters(program, clusters, chart)
             # With all that a test may ask for.
-            plan = compile_page(read_page(fleet.page({}, {"alertmanager": {}}), {}))
+            plan = compile_page(read_page(fleet.page({"gateway": {}}, {"alertmanager": {}}), {}))
             for name, references in image_references(plan, toolchain.version("kubectl")).items():
                 clusters[name].import_images(images.archive(references, local.tools))
             assert fleet.pulumi("stack", "init", STACK).returncode == 0
