@@ -37,7 +37,7 @@ from local.network import HOST_ADDRESS, node_address
 from local.rendering import image_references
 from tests.local.isolation import own_network
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(2400)]
 
 CLUSTERS = {
     "eu-1": {"tier": "leaf", "region": "eu"},

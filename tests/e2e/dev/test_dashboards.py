@@ -16,6 +16,7 @@ from tests.metrics import KINDS, served
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.alone,
     pytest.mark.timeout(3600),
     pytest.mark.usefixtures("fleet"),
     pytest.mark.xdist_group(BRIDGE),

@@ -56,6 +56,7 @@ from tests.leaks import leaked, private_parts, secrets_of
 
 pytestmark = [
     pytest.mark.cluster,
+    pytest.mark.alone,
     pytest.mark.timeout(3600),
     pytest.mark.usefixtures("fleet"),
     pytest.mark.xdist_group(BRIDGE),
