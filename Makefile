@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo up down status preview policy-state policy-docs check lint apps unit test bench bench-gateway bench-leaf env
+.PHONY: demo up down status preview policy-state policy-docs check lint apps unit test drills bench bench-gateway bench-leaf env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -56,8 +56,11 @@ unit: .venv/ready
 test: check
 	@failed=; \
 		$(PYTHON) -m pytest -m 'cluster and alone' || failed=yes; \
-		$(PYTHON) -m pytest -m 'cluster and not alone' --numprocesses 2 --dist loadgroup || failed=yes; \
+		$(PYTHON) -m pytest -m 'cluster and not alone and not drill' --numprocesses 2 --dist loadgroup || failed=yes; \
 		[ -z "$$failed" ]
+
+drills: .venv/ready
+	$(PYTHON) -m pytest -m drill --capture no
 
 # BENCH='--clusters 5 --clusters 20 --runs 1' measures less.
 bench: .venv/ready

@@ -42,7 +42,7 @@ from fleet.names import REMOTE_WRITE_CREDENTIALS
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.alone,
+    pytest.mark.drill,
     pytest.mark.timeout(3600),
     pytest.mark.usefixtures("fleet"),
     pytest.mark.xdist_group(BRIDGE),
