@@ -102,7 +102,7 @@ class Gateway(pulumi.ComponentResource):
             number = str(manifest["metadata"]["name"]).removeprefix(GATEWAY)
             suffix = number if manifest["kind"] == "HTTPRoute" else ""
             create(f"{name}-{manifest['kind'].lower()}{suffix}", manifest, child)
-        self.address = _address(Address(plan.host, plan.port), service)
+        self.address = _address(plan.address, service)
         published = [
             create(f"{name}-service-{number}", each, child)
             for number, each in enumerate(manifests.replica_gateways(cluster))
@@ -144,7 +144,7 @@ def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tu
     return tuple(
         RemoteWriteReceiver(
             edge,
-            [_write_url(_url(f"{each.address.host}:{each.address.port}")) for each in edge.replicas],
+            [_write_url(_url(str(each.address))) for each in edge.replicas],
             credentials[edge.id],
         )
         for edge in plan.remote_write
@@ -163,17 +163,10 @@ def _write_url(url: pulumi.Output[str]) -> pulumi.Output[str]:
 def alert_receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tuple[AlertReceiver, ...]:
     """The same of Alertmanagers."""
     return tuple(
-        AlertReceiver(edge, address, credentials[edge.id])
+        AlertReceiver(edge, pulumi.Output.from_input(str(gateway.address)), credentials[edge.id])
         for edge in plan.alerts
-        if (address := _address_above(plan, edge.receiver)) is not None
+        if edge.receiver in plan.outside and (gateway := plan.outside[edge.receiver].gateway) is not None
     )
-
-
-def _address_above(plan: Plan, receiver: str) -> pulumi.Output[str] | None:
-    if receiver not in plan.outside:
-        return None
-    gateway = cast("GatewayPlan", plan.outside[receiver].gateway)
-    return pulumi.Output.from_input(f"{gateway.host}:{gateway.port}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +200,7 @@ def _in_cluster(name: str, service: manifests.Manifest, port: int, opts: pulumi.
 
 def _address(dialled: Address, service: pulumi.CustomResource) -> pulumi.Output[str]:
     if dialled.host is not None:
-        return pulumi.Output.from_input(f"{dialled.host}:{dialled.port}")
+        return pulumi.Output.from_input(str(dialled))
 
     ingress = cast("k8s.core.v1.Service", service).status.load_balancer.ingress[0]
     return pulumi.Output.all(ingress.ip, ingress.hostname).apply(

@@ -10,7 +10,7 @@ from components.objects import create
 from components.stack_config import told_plainly
 from fleet import manifests
 from fleet.names import PROJECT
-from fleet.plan import ClusterPlan, DestinationEdge, RemoteWriteEdge, Replica, WriteEdge
+from fleet.plan import ClusterPlan, DestinationEdge, WriteEdge
 from fleet.remote_write import InConfig, Source, held_sources, text_in_config
 from fleet.values import Receiver
 
@@ -79,12 +79,4 @@ def remote_write_credentials(
 
 
 def as_receivers(receivers: Sequence[RemoteWriteReceiver]) -> list[Receiver]:
-    return [
-        Receiver(each.edge, url, replica)
-        for each in receivers
-        for url, replica in zip(each.urls, _replicas(each.edge), strict=True)
-    ]
-
-
-def _replicas(edge: WriteEdge) -> Sequence[Replica | None]:
-    return edge.replicas if isinstance(edge, RemoteWriteEdge) else [None]
+    return [Receiver(each.edge, url, replica) for each in receivers for replica, url in enumerate(each.urls)]

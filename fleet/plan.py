@@ -238,6 +238,9 @@ class Address:
     """None where only the Service of a LoadBalancer will know it."""
     port: int
 
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Replica:
@@ -394,14 +397,18 @@ class GatewayPlan:
     """Where senders write to, each of them to each; empty where there is one replica, or nobody writes."""
 
     @property
+    def address(self) -> Address:
+        return Address(self.host, self.port)
+
+    @property
     def dialled(self) -> tuple[Address, ...]:
         """All of its addresses."""
-        return (Address(self.host, self.port), *self.replicas)
+        return (self.address, *self.replicas)
 
     @property
     def written_to(self) -> tuple[Address, ...]:
         """Each has every sample."""
-        return self.replicas or (Address(self.host, self.port),)
+        return self.replicas or (self.address,)
 
 
 @dataclass(frozen=True, slots=True)

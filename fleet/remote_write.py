@@ -13,7 +13,7 @@ from fleet.errors import FleetError, Problem
 from fleet.keys import mounted, password_key, tls_keys, username_key
 from fleet.names import DESTINATION_CREDENTIALS, PROJECT, REMOTE_WRITE_CREDENTIALS, REPLICA_LABEL
 from fleet.page import AzureAd, Brought, Destination, OAuth2, SigV4
-from fleet.plan import DestinationEdge, RemoteWriteEdge, Replica, WriteEdge
+from fleet.plan import DestinationEdge, RemoteWriteEdge, WriteEdge
 from fleet.queues import Queue
 
 Fields = dict[str, object]
@@ -43,10 +43,10 @@ Source = str | InConfig
 """Where the program takes a text from that it lays into a sender's Secret: a `str` is the text."""
 
 
-def write_queue(edge: WriteEdge, url: object, replica: Replica | None = None) -> Fields:
-    """`url` may be an Output in the program; `replica` is the one of the edge's that it belongs to."""
+def write_queue(edge: WriteEdge, url: object, replica: int) -> Fields:
+    """`url` may be an Output in the program; it is that of the receiver's replica of this number."""
     if isinstance(edge, RemoteWriteEdge):
-        to = replica or edge.replicas[0]
+        to = edge.replicas[replica]
         fields: Fields = {"name": to.name, "url": url, **_own_fields(edge, to.server)}
     else:
         fields = {"name": edge.name, "url": url, **_auth(edge), **_tls(edge), **_asked_for(edge.destination)}

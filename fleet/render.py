@@ -52,7 +52,7 @@ def rendered_values(
 
     children = [Child(edge, address(edge.child)) for edge in plan.federated_by(cluster.name)]
     own = plan.written_by(cluster.name)
-    receivers = [Receiver(edge, write_url(replica), replica) for edge in own for replica in edge.replicas]
+    receivers = [Receiver(edge, write_url(to), number) for edge in own for number, to in enumerate(edge.replicas)]
     receivers += [Receiver(edge, edge.destination.url) for edge in cluster.destinations]
     return chart_values(cluster, children, receivers)
 

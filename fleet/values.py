@@ -25,7 +25,7 @@ from fleet.names import (
     service_labels,
 )
 from fleet.page import Resources
-from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge, Replica, WriteEdge
+from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge, WriteEdge
 from fleet.quantity import parse_quantity
 from fleet.remote_write import write_queue
 from fleet.scrape import annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job
@@ -48,8 +48,8 @@ class Receiver:
 
     edge: WriteEdge
     url: object
-    replica: Replica | None = None
-    """Which of the edge's; None for somebody else."""
+    replica: int = 0
+    """Which of the receiver's; somebody else has one as far as a sender knows."""
 
 
 def merge(below: Mapping[str, object], above: Mapping[str, object]) -> Values:

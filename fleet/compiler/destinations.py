@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from fleet.compiler.holdings import Holdings
-from fleet.compiler.sizes import settings
+from fleet.compiler.sizes import replicas
 from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
 from fleet.names import Tier
@@ -49,7 +49,7 @@ def _edge(page: Page, holdings: Holdings, sender: str, name: str, destination: D
         destination=destination,
         asserts_cluster=_asserts_cluster(page, sender),
         region=cluster.region,
-        replica_label=destination.replica_label if (settings(page, sender).replicas or 1) > 1 else None,
+        replica_label=destination.replica_label if replicas(page, sender) > 1 else None,
         rate=rate,
         queue=queue(rate, destination.queue, _PER_SEND.get(destination.kind)),
     )
@@ -105,7 +105,7 @@ def _replica_problems(page: Page, topology: Topology) -> Iterator[Problem]:
         reasons[writer] = f"each replica would write every sample to {topology.top}, and the second one is refused"
     for name, reason in reasons.items():
         cluster = page.clusters[name]
-        if (settings(page, name).replicas or 1) > 1:
+        if replicas(page, name) > 1:
             own = cluster.replicas is not None
             yield at(["clusters", name, "replicas"] if own else ["tiers", cluster.tier.value, "replicas"], reason, 1)
 

@@ -1,11 +1,11 @@
 """How each called cluster is reached, from the fleet's `gateway` and its own."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 from pydantic.alias_generators import to_snake
 
-from fleet.compiler.sizes import settings
+from fleet.compiler.sizes import replicas
 from fleet.compiler.topology import Topology, writes
 from fleet.errors import Problem, at
 from fleet.names import GATEWAY_PORT, Tier, server_name
@@ -43,9 +43,9 @@ def _replicas(page: Page, name: str, gateway: OwnGateway) -> Iterator[Address]:
 
 def _written_replicas(page: Page, name: str) -> int:
     """How many replicas every sender writes to; 0 where it writes to the gateway's own address."""
-    count = settings(page, name).replicas or 1
     is_receiver = page.clusters[name].tier is Tier.GLOBAL and any(map(writes, page.clusters.values()))
-    return count if is_receiver and count > 1 else 0
+    count = replicas(page, name) if is_receiver else 1
+    return count if count > 1 else 0
 
 
 def tls_of(page: Page, name: str) -> Tls:
@@ -93,23 +93,21 @@ def gateway_problems(page: Page, topology: Topology, stacks: Mapping[str, str]) 
 
 def _shared_addresses(page: Page, topology: Topology) -> Iterator[Problem]:
     """Nobody would notice: one cluster would be taken for the other."""
-    seen: dict[tuple[str, int], str] = {}
+    seen: dict[Address, str] = {}
     for name in page.clusters:
         if name not in topology.called:
             continue
-        for number, (host, port) in enumerate(_known_addresses(page, name)):
-            replica = number - 1
-            whose = name if number == 0 else f"replica {replica} of {name}"
-            other = seen.setdefault((host, port), whose)
-            if other != whose:
-                message = f"{other} is dialled at {host}:{port} as well: one would be taken for the other"
-                path = ["clusters", name, "gateway", *(["host"] if number == 0 else ["replicas", replica])]
-                right = f"{name}.example.com" if number == 0 else {"host": f"{name}-{replica}.example.com"}
+        plan, gateway = gateway_plan(page, name), ("clusters", name, "gateway")
+        places: list[tuple[str, Address, Sequence[object], object]] = [
+            (name, plan.address, (*gateway, "host"), f"{name}.example.com")
+        ]
+        for number, address in enumerate(plan.replicas):
+            right = {"host": f"{name}-{number}.example.com"}
+            places.append((f"replica {number} of {name}", address, (*gateway, "replicas", number), right))
+        for whose, address, path, right in places:
+            if address.host is not None and (other := seen.setdefault(address, whose)) != whose:
+                message = f"{other} is dialled at {address} as well: one would be taken for the other"
                 yield at(path, message, right)
-
-
-def _known_addresses(page: Page, name: str) -> Iterator[tuple[str, int]]:
-    return ((each.host, each.port) for each in gateway_plan(page, name).dialled if each.host is not None)
 
 
 def _unknown_receiver(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[Problem]:
@@ -134,9 +132,7 @@ def _problems(page: Page, name: str) -> Iterator[Problem]:
     if gateway.type == "NodePort":
         if gateway.host is None:
             yield at(own_host, "type NodePort needs an address of one of the cluster's nodes", "192.0.2.1")
-        if gateway.port is not None and gateway.port not in _NODE_PORTS:
-            message = f"type NodePort needs a port from {_NODE_PORTS[0]} to {_NODE_PORTS[-1]}, not {gateway.port}"
-            yield at(where("port"), message, 30443)
+        yield from _node_port_problems(gateway.port, where("port"), 30443)
     elif gateway.type != "LoadBalancer" and gateway.host is None:
         yield at(own_host, f"type {gateway.type} needs the name that others dial", f"{name}.example.com")
     elif not _certified(name, gateway, tls_of(page, name)):
@@ -169,13 +165,17 @@ def _replica_problems(page: Page, name: str, gateway: OwnGateway) -> Iterator[Pr
     elif len(given) != count:
         yield at(path, f"{name} has {count} replicas, and this names {len(given)}", right)
     for number, each in enumerate(given):
-        if by_port and each.port is not None and each.port not in _NODE_PORTS:
-            message = f"type NodePort needs a port from {_NODE_PORTS[0]} to {_NODE_PORTS[-1]}, not {each.port}"
-            yield at((*path, number), message, {"port": 30444 + number})
+        if by_port:
+            yield from _node_port_problems(each.port, (*path, number), {"port": 30444 + number})
         if each.port is not None and gateway.type == "HTTPRoute":
             yield at(
                 (*path, number), "has its port from its Gateway: a replica has a host of its own", right[:1] or None
             )
+
+
+def _node_port_problems(port: int | None, path: Sequence[object], right: object) -> Iterator[Problem]:
+    if port is not None and port not in _NODE_PORTS:
+        yield at(path, f"type NodePort needs a port from {_NODE_PORTS[0]} to {_NODE_PORTS[-1]}, not {port}", right)
 
 
 def _route_problems(gateway: Gateway, where: Callable[[str], tuple[str, ...]]) -> Iterator[Problem]:

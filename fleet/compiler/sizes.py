@@ -34,6 +34,10 @@ def settings(page: Page, name: str) -> Settings:
     return merged
 
 
+def replicas(page: Page, name: str) -> int:
+    return settings(page, name).replicas or 1
+
+
 def leaf_budget(page: Page) -> int:
     """Series that a leaf may serve of which the page says nothing itself."""
     return page.tiers.leaf.budget or _DEFAULTS[Tier.LEAF].budget or 0

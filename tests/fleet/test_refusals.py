@@ -59,6 +59,15 @@ ARCHIVE: Page = {
 }
 
 
+TRACKER: Page = {**ARCHIVE, "kind": "mimir", "url": "https://mimir.example.com/api/v1/push", "tenant": "fleet"}
+
+
+def pair(*replicas: Page, **gateway: object) -> Page:
+    """A hub of two, to which shop-1 writes."""
+    addresses = {"replicas": [*replicas]} if replicas else {}
+    return clusters(hub={"replicas": 2, "gateway": {**gateway, **addresses}})
+
+
 def spec(**values: object) -> Page:
     return {"values": {"prometheus": {"prometheusSpec": values}}}
 
@@ -594,26 +603,17 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "has no meaning for tier edge, only for leaf or regional or global: an edge writes upward and is never called",
     ),
     "two receivers behind one address": (
-        clusters(hub={"replicas": 2, "gateway": {"type": "NodePort", "host": "192.0.2.1"}}),
+        pair(type="NodePort", host="192.0.2.1"),
         "clusters.hub.gateway.replicas",
         "hub has 2 replicas, and who writes to it must reach each of them: say where",
     ),
     "two receivers behind one name": (
-        clusters(hub={"replicas": 2, "gateway": {"type": "Host", "host": "hub.example.com"}}),
+        pair(type="Host", host="hub.example.com"),
         "clusters.hub.gateway.replicas",
         "hub has 2 replicas, and who writes to it must reach each of them: say where",
     ),
     "three addresses of two receivers": (
-        clusters(
-            hub={
-                "replicas": 2,
-                "gateway": {
-                    "type": "NodePort",
-                    "host": "192.0.2.1",
-                    "replicas": [{"port": 31000 + n} for n in range(3)],
-                },
-            }
-        ),
+        pair({"port": 31000}, {"port": 31001}, {"port": 31002}, type="NodePort", host="192.0.2.1"),
         "clusters.hub.gateway.replicas",
         "hub has 2 replicas, and this names 3",
     ),
@@ -623,43 +623,38 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "has no meaning: nobody writes to several replicas of hub",
     ),
     "addresses of replicas that their Services will have": (
-        clusters(hub={"replicas": 2, "gateway": {"replicas": [{"port": 9444}, {"port": 9445}]}}),
+        pair({"port": 9444}, {"port": 9445}),
         "clusters.hub.gateway.replicas",
         "has no meaning without host: the Service of each replica has an address of its own",
     ),
     "a replica at the gateway's own address": (
-        clusters(
-            hub={
-                "replicas": 2,
-                "gateway": {"type": "NodePort", "host": "192.0.2.1", "replicas": [{"port": 30443}, {"port": 30444}]},
-            }
-        ),
+        pair({"port": 30443}, {"port": 30444}, type="NodePort", host="192.0.2.1"),
         "clusters.hub.gateway.replicas.0",
         "hub is dialled at 192.0.2.1:30443 as well: one would be taken for the other",
     ),
     "a replica at a port that is none of a node's": (
-        clusters(
-            hub={
-                "replicas": 2,
-                "gateway": {"type": "NodePort", "host": "192.0.2.1", "replicas": [{"port": 9444}, {"port": 30444}]},
-            }
-        ),
+        pair({"port": 9444}, {"port": 30444}, type="NodePort", host="192.0.2.1"),
         "clusters.hub.gateway.replicas.0",
         "type NodePort needs a port from 30000 to 32767, not 9444",
     ),
     "a replica's port behind a route": (
-        clusters(
-            hub={
-                "replicas": 2,
-                "gateway": {
-                    **ROUTE,
-                    "host": "hub.example.com",
-                    "replicas": [{"host": "hub-0.example.com", "port": 444}, {"host": "hub-1.example.com"}],
-                },
-            }
+        pair(
+            {"host": "hub-0.example.com", "port": 444},
+            {"host": "hub-1.example.com"},
+            **{**ROUTE, "host": "hub.example.com"},
         ),
         "clusters.hub.gateway.replicas.0",
         "has its port from its Gateway: a replica has a host of its own",
+    ),
+    "two senders to who keeps both": (
+        {"destinations": {"archive": {**ARCHIVE, "senders": "eu-1"}}, **clusters(eu_1={"replicas": 2})},
+        "clusters.eu-1.replicas",
+        "each replica would write every sample to archive, and kind generic does not keep one of them",
+    ),
+    "two senders of several clusters to who takes one of each": (
+        {"destinations": {"archive": {**TRACKER, "senders": "eu"}}, **clusters(eu={"replicas": 2})},
+        "clusters.eu.replicas",
+        "archive takes one replica of each cluster, by the label, and eu writes those of several",
     ),
     "two senders of one sample": (
         clusters(eu_1={"up": "both", "replicas": 2}),
