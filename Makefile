@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo up down status preview policy-state policy-docs check lint apps unit test drills bench bench-gateway bench-leaf env
+.PHONY: demo up down status preview policy-state policy-docs check lint apps unit test drills bench bench-gateway bench-leaf bench-edge env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -74,6 +74,10 @@ bench-gateway: .venv/ready
 # BENCH='--series 20000 --seconds 120' measures something else.
 bench-leaf: .venv/ready
 	@$(PYTHON) -m local bench-leaf $(BENCH)
+
+# Takes over an hour; BENCH='--series 100000 --seconds 600' measures something else.
+bench-edge: .venv/ready
+	@$(PYTHON) -m local bench-edge $(BENCH)
 
 env: .venv/ready
 

@@ -22,8 +22,9 @@ from fleet.outputs import SEND_DELAY, fresh_within
 from fleet.page import Alerting, Authority
 from fleet.plan import NEARLY, ClusterPlan, Plan
 from fleet.promql import metric_names
+from fleet.queues import KEPT, TAKEN_LATE
 from fleet.rules import RULES, read_data
-from fleet.values import is_on, merge
+from fleet.values import is_on, merge, taken_late
 
 RUNBOOKS = "docs/runbooks"
 
@@ -166,7 +167,15 @@ def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subje
         case "maintenance":
             yield from _maintained(plan)
         case "fleet":
-            known = {"self": cluster.name, "whose": _WHOSE, **_below(plan, cluster), **_too_late(plan.authority)}
+            late = taken_late(cluster)
+            known = {
+                "self": cluster.name,
+                "whose": _WHOSE,
+                "taken": format_duration(late),
+                "seen": format_duration(late + _AHEAD),
+                **_below(plan, cluster),
+                **_too_late(plan.authority),
+            }
             yield _Subject({}, known)
 
 
@@ -197,6 +206,8 @@ def _of_themselves(plan: Plan, cluster: ClusterPlan, speakers: Sequence[ClusterP
         "operator": f'job="{OPERATOR}",{own}',
         "alertmanager": f'job="{ALERTMANAGER}",{own}',
         "late": f"{max(fresh_within(SEND_DELAY, each) for each in speakers):g}",
+        "kept": format_duration(KEPT),
+        "taken": format_duration(TAKEN_LATE),
     }
     for job in _monitors(cluster) if kind == "monitor" else [None]:
         labels, target = ({"job": job}, {"job": job, "target": f'job="{job}",{own}'}) if job is not None else ({}, {})
@@ -271,6 +282,10 @@ def _below(plan: Plan, cluster: ClusterPlan) -> Mapping[str, str]:
         "heartbeat": "global:heartbeat:timestamp" if is_top else "cluster:heartbeat:timestamp",
         "late": f"{max(ways, default=0):g}",
     }
+
+
+_AHEAD = timedelta(minutes=10)
+"""Of its own clock, how far a receiver takes samples."""
 
 
 _WHOSE = (

@@ -12,6 +12,16 @@ ROUND_TRIP = timedelta(milliseconds=500)
 CATCH_UP = 6
 """Times the live rate: what was held up goes out five times as fast as new samples come, beside these."""
 
+KEPT = timedelta(hours=4)
+"""How old a sample may be that is still sent to the fleet's own global cluster.
+
+An agent's log reaches back that far at least, and up to twice as far, as it is cut off every two hours. What is older
+its sender gives up and counts; the receiver would refuse whatever else is in the same request with it.
+"""
+
+TAKEN_LATE = KEPT + KEPT / CATCH_UP
+"""How far behind its newest sample that cluster takes others: what was just young enough to be sent waits its turn."""
+
 _PER_SEND = 2000
 """Prometheus's own default."""
 _HELD_SENDS = 5
@@ -35,6 +45,7 @@ class Queue:
     min_backoff: timedelta
     max_backoff: timedelta
     batch_send_deadline: timedelta | None
+    sample_age_limit: timedelta | None
 
     @property
     def carries(self) -> float | None:
@@ -44,10 +55,13 @@ class Queue:
         return self.max_shards * self.max_samples_per_send / ROUND_TRIP.total_seconds()
 
 
-def queue(rate: float | None, settings: QueueSettings, per_send: int | None = None) -> Queue:
+def queue(
+    rate: float | None, settings: QueueSettings, per_send: int | None = None, kept: timedelta | None = None
+) -> Queue:
     """For `rate` samples per second, which is None where nobody knows; what `settings` say goes before.
 
-    `per_send` is what the receiver takes in one request, where that is less than usual.
+    `per_send` is what the receiver takes in one request, where that is less than usual; what is older than `kept` is
+    given up.
     """
     samples = settings.max_samples_per_send or min(per_send or _PER_SEND, settings.capacity or _PER_SEND)
     shards = settings.max_shards or (_shards(rate, samples, CATCH_UP) if rate is not None else None)
@@ -65,6 +79,7 @@ def queue(rate: float | None, settings: QueueSettings, per_send: int | None = No
         min_backoff=low,
         max_backoff=settings.max_backoff or max(high, low),
         batch_send_deadline=settings.batch_send_deadline,
+        sample_age_limit=kept,
     )
 
 

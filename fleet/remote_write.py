@@ -6,6 +6,7 @@ itself, lie in one Secret of the sender's own.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from fleet.duration import format_duration
@@ -101,12 +102,17 @@ def _queue(queue: Queue) -> Fields:
         "maxSamplesPerSend": queue.max_samples_per_send,
         "minShards": queue.min_shards,
         "maxShards": queue.max_shards,
-        "minBackoff": format_duration(queue.min_backoff),
-        "maxBackoff": format_duration(queue.max_backoff),
-        "batchSendDeadline": format_duration(queue.batch_send_deadline) if queue.batch_send_deadline else None,
+        "minBackoff": queue.min_backoff,
+        "maxBackoff": queue.max_backoff,
+        "batchSendDeadline": queue.batch_send_deadline,
+        "sampleAgeLimit": queue.sample_age_limit,
     }
     # Without it, what a receiver has no room for is lost.
-    return {**{key: value for key, value in given.items() if value is not None}, "retryOnRateLimit": True}
+    return {**{key: _written(value) for key, value in given.items() if value is not None}, "retryOnRateLimit": True}
+
+
+def _written(value: int | timedelta) -> object:
+    return format_duration(value) if isinstance(value, timedelta) else value
 
 
 def _auth(edge: DestinationEdge) -> Fields:

@@ -5,12 +5,13 @@ One place decides what each tier runs. A page's own values come on top.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import cast
 
 from fleet import gateway, headers, pods, versions
 from fleet.alertmanager import alertmanager
-from fleet.duration import format_duration
+from fleet.duration import format_duration, parse_duration
 from fleet.grafana import grafana
 from fleet.keys import tls_keys
 from fleet.names import (
@@ -27,6 +28,7 @@ from fleet.names import (
 from fleet.page import Resources
 from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge, WriteEdge
 from fleet.quantity import parse_quantity
+from fleet.queues import TAKEN_LATE
 from fleet.remote_write import write_queue
 from fleet.scrape import annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job
 from fleet.storage import KEPT, volume_claim
@@ -278,8 +280,27 @@ def _tsdb(cluster: ClusterPlan) -> Values:
 
     What a leaf scrapes is its own cluster's, and an edge's Prometheus has no such memory.
     """
-    is_parent = cluster.tier in {Tier.REGIONAL, Tier.GLOBAL}
-    return {"tsdb": {"staleSeriesCompactionThreshold": _STALE_SHARE}} if is_parent else {}
+    tsdb: Values = {}
+    if cluster.tier in {Tier.REGIONAL, Tier.GLOBAL}:
+        tsdb["staleSeriesCompactionThreshold"] = _STALE_SHARE
+    if cluster.receives_writes:
+        tsdb["outOfOrderTimeWindow"] = format_duration(TAKEN_LATE)
+    return {"tsdb": tsdb} if tsdb else {}
+
+
+def taken_late(cluster: ClusterPlan) -> timedelta:
+    """How far behind its newest sample its Prometheus takes others, the page's own values included."""
+    spec = cast("Values", cast("Values", chart_values(cluster)["prometheus"])["prometheusSpec"])
+    tsdb = cast("Values", cast("Values", spec.get("additionalConfig") or {}).get("tsdb") or {})
+    window = tsdb.get("outOfOrderTimeWindow")
+    return _IN_ORDER if window is None or window in NO_WINDOW else max(_IN_ORDER, parse_duration(window))
+
+
+NO_WINDOW = ("0", "0s")
+"""For samples out of order, as a page may write it."""
+
+_IN_ORDER = timedelta(hours=1)
+"""Half of what a block of Prometheus spans."""
 
 
 def _resources(resources: Resources) -> Values:

@@ -91,6 +91,20 @@ def bench_leaf(
         console.print(table)
 
 
+@app.command()
+def bench_edge(
+    series: Annotated[int, typer.Option(min=1000, help="That the edge has.")] = 10_000,
+    seconds: Annotated[int, typer.Option(min=10, help="That it is cut off.")] = 3600,
+) -> None:
+    """Measure what an agent takes, and how it catches up after it was cut off."""
+    from local.bench_edge import bench as run  # noqa: PLC0415 (as above)
+    from local.bench_edge import report_tables  # noqa: PLC0415 (as above)
+
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for table in report_tables(run(series, timedelta(seconds=seconds))):
+        console.print(table)
+
+
 def _resolve_chart() -> None:
     """A path is meant from where the command was typed, and used from several folders."""
     source, version = os.environ.get("FLEET_CHART", ""), os.environ.get("FLEET_CHART_VERSION", "")

@@ -1,20 +1,14 @@
-"""What a leaf costs at a given size: a real Prometheus with a leaf's rules, which scrapes a made-up cluster.
-
-The cluster has the metrics that rules read, of the names and labels that the real ones have, and beside them as many
-others as cAdvisor, kube-state-metrics and node-exporter have of a pod or a node.
-"""
+"""What a leaf costs at a given size: a real Prometheus with a leaf's rules, which scrapes a made-up cluster."""
 
 import contextlib
 import gzip
 import http.client
 import os
 import statistics
-import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,11 +18,12 @@ from rich.table import Table
 from fleet.alerts import alert_groups
 from fleet.compiler import compile_page
 from fleet.gateway import match_query
-from fleet.page import Expected, read_page
+from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.rules import rule_groups
 from local import environment, toolchain
 from local.api_server import free_ports
+from local.made_up import made_up, serving
 from local.markdown import machine, table
 from local.progress import step
 from local.prometheus import ADDRESS, TIMEOUT, head_series, instant, prometheus, wait_until
@@ -41,7 +36,6 @@ WATCHED = timedelta(minutes=6)
 _LEAF = "leaf-1"
 _CLUSTERS = {"hub": "global", _LEAF: "leaf"}
 _TOOK = 'prometheus_rule_group_last_duration_seconds{job="kube-prometheus-stack-prometheus"}'
-_SHAPE = Expected()
 _ASKED_TIMES = 5
 
 
@@ -95,7 +89,7 @@ def bench(series: int = SERIES, watched: timedelta = WATCHED) -> Report:
     )
     (edge,) = plan.federations_of(_LEAF)
     (port,) = free_ports(1)
-    with TemporaryDirectory() as name, _serving(made_up(series)) as targets:
+    with TemporaryDirectory() as name, serving(made_up(series)) as targets:
         folder = Path(name)
         config = _config(plan, folder, targets, port)
         with prometheus(folder / "leaf", port, config=config) as process:
@@ -142,106 +136,6 @@ def _config(plan: Plan, folder: Path, targets: Mapping[str, int], port: int) -> 
             for job, each in ports.items()
         ],
     }
-
-
-# The cluster that is made up
-
-Lines = Sequence[tuple[str, float]]
-"""Each series as it is written, and by how much it grows in a second; zero for a gauge."""
-
-
-def made_up(series: int) -> Mapping[str, Lines]:
-    """By job. As many pods as make up that many series."""
-    nodes = [line for number in range(_SHAPE.nodes) for line in _node(number)]
-    first = [*_pod(0)]
-    pods = max(1, -(-(series - len(nodes)) // len(first)))
-    return {
-        "node-exporter": nodes,
-        "apiserver": [
-            (f'apiserver_request_total{{verb="{verb}",code="200"}}', 5.0) for verb in ("GET", "PUT", "WATCH")
-        ],
-        "pods": [line for number in range(pods) for line in _pod(number)],
-    }
-
-
-_FILLED = 300
-"""Metrics of a node beside those that rules read; its collectors have about so many."""
-
-
-def _node(number: int) -> Iterator[tuple[str, float]]:
-    of = f'node="node-{number}",instance="10.0.0.{number}:9100"'
-    for cpu in range(8):
-        for mode in ("idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user"):
-            yield f'node_cpu_seconds_total{{{of},cpu="{cpu}",mode="{mode}"}}', 0.1
-    for name in ("node_memory_MemTotal_bytes", "node_memory_MemAvailable_bytes"):
-        yield f"{name}{{{of}}}", 0
-    for resource in ("cpu", "memory", "pods"):
-        yield f'kube_node_status_allocatable{{{of},resource="{resource}"}}', 0
-    yield f"kubelet_node_name{{{of}}}", 0
-    for kind in ("available", "capacity"):
-        yield f'kubelet_volume_stats_{kind}_bytes{{{of},namespace="team-0",persistentvolumeclaim="data-{number}"}}', 0
-    for other in range(_FILLED):
-        yield f"node_other_{other}_total{{{of}}}", 1.0
-
-
-def _pod(number: int) -> Iterator[tuple[str, float]]:
-    namespace = number % _SHAPE.namespaces
-    service = number // _SHAPE.namespaces % _SHAPE.services
-    name = f'namespace="team-{namespace}",pod="service-{service}-{number}"'
-    of = f'{name},uid="00000000-0000-0000-0000-{number:012}"'
-    node = f'node="node-{number % _SHAPE.nodes}"'
-    # cAdvisor: the pod's cgroup, its sandbox, and its container.
-    for inside in ('container="",image=""', 'container="",image="pause"', f'container="service-{service}",image="app"'):
-        yield f"container_cpu_usage_seconds_total{{{name},{inside}}}", 0.05
-        yield f"container_memory_working_set_bytes{{{name},{inside}}}", 0
-        for other in range(18):
-            yield f"container_other_{other}_total{{{name},{inside}}}", 1.0
-    # kube-state-metrics
-    yield f"kube_pod_info{{{of},{node}}}", 0
-    for phase in ("Pending", "Running", "Succeeded", "Failed", "Unknown"):
-        yield f'kube_pod_status_phase{{{of},phase="{phase}"}}', 0
-    for condition in ("true", "false", "unknown"):
-        yield f'kube_pod_status_ready{{{of},condition="{condition}"}}', 0
-    for resource in ("cpu", "memory"):
-        yield f'kube_pod_container_resource_requests{{{of},{node},container="app",resource="{resource}"}}', 0
-    yield f'kube_pod_container_status_restarts_total{{{of},container="app"}}', 0
-    for other in range(25):
-        yield f"kube_pod_other_{other}{{{of}}}", 0
-    # Its own
-    served = f'{name},service="service-{service}"'
-    for code in ("200", "404", "500"):
-        yield f'http_requests_total{{{served},code="{code}"}}', 3.0
-    for bound in ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"):
-        yield f'http_request_duration_seconds_bucket{{{served},le="{bound}"}}', 3.0
-
-
-@contextlib.contextmanager
-def _serving(jobs: Mapping[str, Lines]) -> Generator[Mapping[str, int]]:
-    """Ports by job."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            passed = time.time() % 1_000_000
-            text = "".join(f"{line} {pace * passed if pace else 1}\n" for line, pace in jobs[self.path.strip("/")])
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the base class)
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer((ADDRESS, 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield dict.fromkeys(jobs, server.server_port)
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-# What is measured
 
 
 def _held(port: int) -> int:

@@ -31,8 +31,8 @@ class _Series(TypedDict, total=False):
 
 @contextlib.contextmanager
 def prometheus(folder: Path, port: int, *flags: str, config: object = None) -> Generator[Popen[bytes]]:
-    """In a `folder` that it makes."""
-    folder.mkdir()
+    """In a `folder` that it makes, or goes on in."""
+    folder.mkdir(exist_ok=True)
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config or {}))
     arguments = ("--config.file=prometheus.yaml", f"--web.listen-address={ADDRESS}:{port}", *flags)
     with running(folder, "prometheus", *arguments) as process:
@@ -43,6 +43,15 @@ def head_series(port: int) -> int:
     """That are in its memory now; its own metric is as old as the last scrape of it."""
     with urllib.request.urlopen(f"http://{ADDRESS}:{port}/api/v1/status/tsdb", timeout=TIMEOUT) as answer:
         return json.load(answer)["data"]["headStats"]["numSeries"]
+
+
+def own(port: int, metric: str, **labels: str) -> float:
+    """What it says of itself now, over all series of `metric` with these labels."""
+    with urllib.request.urlopen(f"http://{ADDRESS}:{port}/metrics", timeout=TIMEOUT) as answer:
+        lines = answer.read().decode().splitlines()
+    wanted = [f'{name}="{value}"' for name, value in labels.items()]
+    found = (line for line in lines if line.startswith((f"{metric} ", f"{metric}{{")))
+    return sum(float(line.rpartition(" ")[2]) for line in found if all(each in line for each in wanted))
 
 
 def instant(port: int, promql: str) -> list[tuple[Labels, float]]:

@@ -1,5 +1,6 @@
 """Chart values of the page: only those that the chart has, and none that the plan decides."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import cast
 from pydantic import JsonValue
 
 from fleet import versions
+from fleet.duration import parse_duration
 from fleet.errors import Problem, at, yaml_at
 from fleet.names import Tier, object_labels, service_labels
 from fleet.page import Page
 from fleet.page.fields import RESERVED_LABELS
 from fleet.page.problems import did_you_mean, nearest
+from fleet.values import NO_WINDOW
 
 Tree = Mapping[str, "Tree"]
 """Keys of the chart's values; `*` stands for whatever a user likes."""
@@ -107,6 +110,14 @@ def _problems(values: Mapping[str, JsonValue], where: tuple[str, ...], known: Tr
             message, meant = found
             fix = yaml_at((*where, *meant), value) if meant else ""
             yield Problem(".".join((*where, *path)), message, fix)
+        elif path[-1] == "outOfOrderTimeWindow" and not _is_window(value):
+            yield at((*where, *path), f"{value!r} is not a duration such as 30m or 6h, or 0s", "6h")
+
+
+def _is_window(value: JsonValue) -> bool:
+    with contextlib.suppress(ValueError):
+        return value in NO_WINDOW or bool(parse_duration(value))
+    return False
 
 
 def _leaves(values: Mapping[str, JsonValue], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], JsonValue]]:

@@ -185,7 +185,7 @@ LAG = Measure(
     "Lag",
     panels.SECONDS,
     _total("remote_write_lag_seconds:max"),
-    "Age of the newest sample that was sent. What waits for two hours is lost: the log is cut off behind it.",
+    "Age of the newest sample that was sent. A leaf keeps the rest for about two hours, an edge for four.",
     Limits(warn=60, bad=600),
 )
 SHARDS = Measure(

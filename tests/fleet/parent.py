@@ -65,7 +65,12 @@ def eventually(ask: Callable[[], _T], what: str, seconds: float = 20) -> _T:
 
 @contextlib.contextmanager
 def parent(
-    plan: Plan, jobs: Sequence[Job], folder: Path, *flags: str, further: Mapping[str, object] = MappingProxyType({})
+    plan: Plan,
+    jobs: Sequence[Job],
+    folder: Path,
+    *flags: str,
+    further: Mapping[str, object] = MappingProxyType({}),
+    port: int | None = None,
 ) -> Iterator[Parent]:
     """`folder` exists; Prometheus writes everything into it. `further` is laid over its configuration."""
     hub = plan.clusters["hub"]
@@ -79,7 +84,7 @@ def parent(
         **further,
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    (port,) = free_ports(1)
+    port = port or free_ports(1)[0]
     command = ["prometheus", f"--config.file={folder / 'prometheus.yaml'}", f"--storage.tsdb.path={folder / 'data'}"]
     command += [f"--web.listen-address=127.0.0.1:{port}", *flags]
     log = folder / "log"
@@ -96,12 +101,15 @@ def parent(
             process.kill()
 
 
-def _tsdb(cluster: ClusterPlan) -> dict[str, float]:
+def _tsdb(cluster: ClusterPlan) -> dict[str, float | str]:
     """What the operator makes of the chart's values."""
     spec: Any = cast("Any", chart_values(cluster))["prometheus"]["prometheusSpec"]
     found = spec.get("additionalConfig", {}).get("tsdb", {})
-    named = {"staleSeriesCompactionThreshold": "stale_series_compaction_threshold"}
-    return {named[key]: float(value) for key, value in found.items()}
+    named = {
+        "staleSeriesCompactionThreshold": ("stale_series_compaction_threshold", float),
+        "outOfOrderTimeWindow": ("out_of_order_time_window", str),
+    }
+    return {name: kind(found[key]) for key, (name, kind) in named.items() if key in found}
 
 
 def _is_ready(client: httpx.Client) -> bool:

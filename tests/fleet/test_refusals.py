@@ -291,6 +291,11 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "values.prometheus.prometheusSpec.tsdb",
         "this is a section of chart 88.5.3, with outOfOrderTimeWindow and so on",
     ),
+    "a window that is no duration": (
+        spec(tsdb={"outOfOrderTimeWindow": "an hour"}),
+        "values.prometheus.prometheusSpec.tsdb.outOfOrderTimeWindow",
+        "'an hour' is not a duration such as 30m or 6h, or 0s",
+    ),
     "a value where a section belongs": (
         spec(paused={"really": True}),
         "values.prometheus.prometheusSpec.paused.really",

@@ -53,7 +53,7 @@ def receiver(tmp_path: Path) -> Iterator[Parent]:
 @pytest.mark.cluster
 def test_an_unknown_cluster_is_alerted_whatever_its_timestamps_and_a_known_one_is_not(receiver: Parent) -> None:
     now = time.time()
-    unknown = {"moon-now": now, "moon-behind": now - 55 * 60, "moon-ahead": now + 9 * 60}
+    unknown = {"moon-now": now, "moon-behind": now - 4.5 * 3600, "moon-ahead": now + 9 * 60}
     known = dict.fromkeys(("eu-1", "shop-1", "team-a"), now)
     for cluster, moment in {**known, **unknown}.items():
         labels = {"__name__": "http_requests_total", "cluster": cluster, "job": "shop"}

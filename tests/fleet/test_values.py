@@ -1,15 +1,18 @@
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fleet.compiler import compile_page
+from fleet.duration import parse_duration
 from fleet.names import Tier
 from fleet.page import read_page
 from fleet.plan import Plan
 from fleet.render import rendered_values
-from fleet.values import merge
+from fleet.values import merge, taken_late
 
 KNOWN = Path(__file__).parents[2] / "fleet" / "data" / "kube-prometheus-stack-88.5.3.paths.txt"
 
@@ -69,9 +72,42 @@ def test_parents_alone_write_series_that_have_ended_out_of_their_memory(dev: Pla
         if cluster.tier in {Tier.REGIONAL, Tier.GLOBAL}:
             # The chart passes nothing but outOfOrderTimeWindow of `tsdb` on, and would write its own beside this.
             assert spec["tsdb"] is None
-            assert spec["additionalConfig"] == {"tsdb": {"staleSeriesCompactionThreshold": "0.5"}}
+            assert spec["additionalConfig"]["tsdb"]["staleSeriesCompactionThreshold"] == "0.5"
         else:
             assert not {"tsdb", "additionalConfig"} & set(spec)
+
+
+def test_only_who_is_written_to_takes_samples_late_and_later_than_anybody_sends_them(dev: Plan) -> None:
+    windows = {
+        name: tsdb["outOfOrderTimeWindow"]
+        for name, cluster in dev.clusters.items()
+        if "outOfOrderTimeWindow" in (tsdb := database(rendered_values(dev, cluster)))
+    }
+    assert windows == {"hub": "4h40m"}
+    (written,) = rendered_values(dev, dev.clusters["shop-1"])["prometheus"]["prometheusSpec"]["remoteWrite"]
+    limit = parse_duration(written["queueConfig"]["sampleAgeLimit"])
+    assert limit < parse_duration(windows["hub"]) == taken_late(dev.clusters["hub"])
+    assert limit >= AGENTS_LOG
+
+
+AGENTS_LOG = timedelta(hours=4)
+"""`--storage.agent.retention.max-time` by Prometheus's own default."""
+
+
+def database(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return values["prometheus"]["prometheusSpec"].get("additionalConfig", {}).get("tsdb", {})
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [({}, "1h"), ({"tsdb": {"outOfOrderTimeWindow": "0s"}}, "1h"), ({"tsdb": {"outOfOrderTimeWindow": "12h"}}, "12h")],
+)
+def test_how_late_samples_are_taken_is_what_the_page_says_and_an_hour_without(
+    given: dict[str, object], taken: str
+) -> None:
+    clusters = {"hub": {"tier": "global", "context": "hub"}, "eu-1": {"tier": "leaf", "context": "eu-1"}}
+    page = {"clusters": clusters, "values": {"prometheus": {"prometheusSpec": given}}}
+    assert taken_late(compile_page(read_page(page, {})).clusters["hub"]) == parse_duration(taken)
 
 
 @pytest.mark.parametrize(

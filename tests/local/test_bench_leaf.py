@@ -8,7 +8,8 @@ import pytest
 
 from fleet.promql import metric_names
 from fleet.rules import cluster_rules
-from local.bench_leaf import bench, made_up, report_tables
+from local.bench_leaf import bench, report_tables
+from local.made_up import made_up
 
 
 def names(series: int) -> set[str]:

@@ -1,0 +1,212 @@
+"""What an edge costs at a given size, and what becomes of its samples while it is cut off from the global cluster.
+
+A real agent scrapes a made-up cluster and writes to a real Prometheus, which ends for a while; both have what the plan
+gives them, but for the gateway between them.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
+from pydantic.alias_generators import to_snake
+from rich.table import Table
+
+from fleet.compiler import compile_page
+from fleet.duration import format_duration
+from fleet.page import read_page
+from fleet.plan import Plan
+from fleet.remote_write import write_queue
+from fleet.values import taken_late
+from local import environment, toolchain
+from local.api_server import free_ports
+from local.made_up import made_up, serving
+from local.markdown import machine, table
+from local.progress import step
+from local.prometheus import ADDRESS, instant, own, prometheus, wait_until
+from local.usage import cpu_seconds, peak_memory
+
+SERIES = 10_000
+CUT_OFF = timedelta(hours=1)
+SCRAPE = timedelta(seconds=30)
+
+_HUB, _EDGE = "hub", "shop-1"
+_LATEST = 120.0
+"""Seconds within which all has to have arrived."""
+
+
+@dataclass(frozen=True)
+class Report:
+    series: int
+    rate: float
+    """Samples per second that the agent takes in."""
+    cut_off: timedelta
+    busy: float
+    """Processors in use by the agent while it is not cut off."""
+    resident: int
+    """Bytes of its memory at its peak."""
+    log: float
+    """Bytes that it keeps for each sample."""
+    caught_up: float
+    """Seconds, from the receiver's return until it has whatever was held up."""
+    missing: int
+    """Samples that never arrived."""
+    load: float
+
+    @property
+    def pace(self) -> float:
+        """How many times the live rate arrived meanwhile."""
+        return (self.cut_off.total_seconds() + self.caught_up) / self.caught_up
+
+
+def bench(series: int = SERIES, cut_off: timedelta = CUT_OFF, scrape: timedelta = SCRAPE) -> Report:
+    """Raises LocalError."""
+    tools = toolchain.ensure(("prometheus",))
+    environment.enter({"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"})
+    plan = compile_page(
+        read_page({"clusters": {_HUB: {"tier": "global", "context": _HUB}, _EDGE: {"tier": "edge", "context": _EDGE}}})
+    )
+    with TemporaryDirectory() as name, serving(made_up(series)) as targets:
+        hub, edge = (
+            _Place(Path(name) / cluster, port) for cluster, port in zip((_HUB, _EDGE), free_ports(2), strict=True)
+        )
+        config = _edge_config(plan, targets, scrape, hub.port)
+        with prometheus(edge.folder, edge.port, "--agent", f"--storage.agent.path={_LOG}", config=config) as agent:
+            with _receiving(plan, hub):
+                wait_until(lambda: _arrived(hub, cut_off) > 0, "the first samples arrive", within=_LATEST)
+                used, taken, began = cpu_seconds(agent.pid), _taken(edge), time.monotonic()
+                with step(f"{_TURNS * scrape.total_seconds():.0f} s of scrapes"):
+                    time.sleep(_TURNS * scrape.total_seconds())
+                passed = time.monotonic() - began
+                busy, rate = (cpu_seconds(agent.pid) - used) / passed, (_taken(edge) - taken) / passed
+            with step(f"{cut_off.total_seconds():.0f} s without a receiver"):
+                time.sleep(cut_off.total_seconds())
+            taken, at = _taken_between_scrapes(edge, scrape)
+            kept = sum(each.stat().st_size for each in (edge.folder / _LOG).rglob("*") if each.is_file())
+            with _receiving(plan, hub), step("what was held up arrives") as progress:
+                back = time.monotonic()
+                missing = _missing(hub, cut_off, taken, at)
+                caught_up = time.monotonic() - back
+                progress.detail = f"{taken - missing:.0f} samples"
+            return Report(
+                series,
+                rate,
+                cut_off,
+                busy,
+                peak_memory(agent.pid),
+                kept / taken,
+                caught_up,
+                round(missing),
+                os.getloadavg()[1],
+            )
+
+
+_LOG = "log"
+_TURNS = 4
+"""Scrapes that the agent is watched for before it is cut off."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    folder: Path
+    port: int
+
+
+@contextlib.contextmanager
+def _receiving(plan: Plan, hub: _Place) -> Generator[None]:
+    """A receiver that is ready."""
+    window = format_duration(taken_late(plan.clusters[_HUB]))
+    config = {"storage": {"tsdb": {"out_of_order_time_window": window}}}
+    with prometheus(hub.folder, hub.port, "--web.enable-remote-write-receiver", _WITH_NAMES, config=config):
+        wait_until(lambda: _is_ready(hub), "the receiver is ready")
+        yield
+
+
+_WITH_NAMES = "--enable-feature=promql-delayed-name-removal"
+"""Or nobody could count samples over all names: series that differ in nothing else would become one."""
+
+
+def _is_ready(hub: _Place) -> bool:
+    with contextlib.suppress(OSError):
+        return own(hub.port, "prometheus_ready") > 0
+    return False
+
+
+def _edge_config(plan: Plan, targets: Mapping[str, int], scrape: timedelta, hub: int) -> Mapping[str, object]:
+    (edge,) = plan.written_by(_EDGE)
+    queue = cast("Mapping[str, object]", write_queue(edge, "", 0)["queueConfig"])
+    return {
+        "global": {"scrape_interval": format_duration(scrape)},
+        "scrape_configs": [
+            {"job_name": job, "metrics_path": f"/{job}", "static_configs": [{"targets": [f"{ADDRESS}:{port}"]}]}
+            for job, port in targets.items()
+        ],
+        "remote_write": [
+            {
+                "url": f"http://{ADDRESS}:{hub}/api/v1/write",
+                "queue_config": {_SNAKE.get(key, to_snake(key)): value for key, value in queue.items()},
+            }
+        ],
+    }
+
+
+_SNAKE = {"retryOnRateLimit": "retry_on_http_429"}
+"""The operator's names of fields that are not Prometheus's own in another spelling."""
+
+
+def _taken(edge: _Place) -> float:
+    """Samples, by the agent."""
+    return own(edge.port, "prometheus_agent_samples_appended_total")
+
+
+def _taken_between_scrapes(edge: _Place, scrape: timedelta) -> tuple[float, float]:
+    """And when that was: whatever was scraped before has been counted, and nothing later."""
+    seen = [(_taken(edge), time.time())]
+
+    def is_quiet() -> bool:
+        time.sleep(scrape.total_seconds() / 10)
+        seen.append((_taken(edge), time.time()))
+        return seen[-2][0] == seen[-1][0]
+
+    wait_until(is_quiet, "a moment between two scrapes", within=_LATEST)
+    return seen[-2]
+
+
+def _arrived(hub: _Place, cut_off: timedelta, at: float | None = None) -> float:
+    """Samples that are there of those until `at`."""
+    window = f"[{cut_off.total_seconds() + 1800:.0f}s]" + (f" @ {at:.3f}" if at is not None else "")
+    with contextlib.suppress(OSError):
+        return sum(value for _, value in instant(hub.port, f'sum(count_over_time({{__name__!=""}}{window}))'))
+    return 0
+
+
+def _missing(hub: _Place, cut_off: timedelta, taken: float, at: float) -> float:
+    """Samples that have not arrived when the last should have."""
+    deadline = time.monotonic() + _LATEST
+    while (missing := taken - _arrived(hub, cut_off, at)) > 0 and time.monotonic() < deadline:
+        time.sleep(1)
+    return missing
+
+
+def report_tables(report: Report) -> list[Table]:
+    """Printed as Markdown, which is what docs/scale.md holds."""
+    minutes = report.cut_off / timedelta(minutes=1)
+    return [
+        table(
+            f"{machine(report.load)}\nan agent of {report.series} series, {report.rate:.0f} samples per second",
+            ["what", "seen"],
+            [
+                ["processors", f"{report.busy:.3f}"],
+                ["memory", f"{report.resident / 2**20:.0f} MiB"],
+                ["its log", f"{report.log:.1f} bytes per sample"],
+                [f"{minutes:g} min without a receiver: caught up within", f"{report.caught_up:.0f} s"],
+                ["that is, of the live rate", f"{report.pace:.0f} times"],
+                ["samples missing", str(report.missing)],
+            ],
+        )
+    ]
