@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import promql_parser
 from promql_parser import (
@@ -51,20 +52,61 @@ def _selectors(expr: Expr) -> Iterator[VectorSelector]:
 
 
 def values_named(expr: Expr, label: str) -> int | None:
-    """How many values of `label` the selectors of `expr` ask for by name; None where one leaves them open."""
-    found = [_named_by(selector, label) for selector in _selectors(expr)]
-    counts = [count for count in found if count is not None]
-    return max(counts) if found and len(counts) == len(found) else None
+    """How many values of `label` the result of `expr` may have; None where a selector leaves them open."""
+    named = _named(expr, label)
+    if named is None:
+        return None
+    covered = {each for each in named.values if any(re.fullmatch(pattern, each) for pattern in named.patterns)}
+    return len(named.patterns) + len(named.values - covered)
 
 
-def _named_by(selector: VectorSelector, label: str) -> int | None:
-    matchers = [matcher for matcher in selector.matchers.matchers if matcher.name == label]
-    counts = [
-        1 if matcher.op == MatchOp.Equal else len(matcher.value.split("|"))
-        for matcher in matchers
-        if matcher.op == MatchOp.Equal or (matcher.op == MatchOp.Re and not set(matcher.value) & set("*\\"))
+@dataclass(frozen=True, slots=True)
+class _Named:
+    values: frozenset[str] = frozenset()
+    patterns: frozenset[str] = frozenset()
+
+
+def _named(expr: Expr, label: str) -> _Named | None:
+    match expr:
+        case VectorSelector() | MatrixSelector():
+            return _named_by(expr.vector_selector if isinstance(expr, MatrixSelector) else expr, label)
+        case Call() if (value := _replaced(expr, label)) is not None:
+            return _Named(values=frozenset({value}))
+        case BinaryExpr():
+            sides = [_named(side, label) for side in (expr.lhs, expr.rhs) if not _is_scalar(side)]
+        case Call():
+            sides = [_named(each, label) for each in expr.args if not isinstance(each, NumberLiteral | StringLiteral)]
+        case AggregateExpr() | ParenExpr() | SubqueryExpr() | UnaryExpr():
+            return _named(expr.expr, label)
+        case _:
+            return None
+    known = [side for side in sides if side is not None]
+    if not known or len(known) < len(sides):
+        return None
+    return _Named(
+        frozenset(chain.from_iterable(each.values for each in known)),
+        frozenset(chain.from_iterable(each.patterns for each in known)),
+    )
+
+
+def _replaced(call: Call, label: str) -> str | None:
+    """What a `label_replace` writes into `label`, if that is always the same."""
+    if call.func.name != "label_replace":
+        return None
+    written, value = (str(each.val) for each in call.args[1:3] if isinstance(each, StringLiteral))
+    return value if written == label and "$" not in value else None
+
+
+def _named_by(selector: VectorSelector, label: str) -> _Named | None:
+    found = [
+        _Named(values=frozenset({matcher.value}))
+        if matcher.op == MatchOp.Equal
+        else _Named(patterns=frozenset(matcher.value.split("|")))
+        for matcher in selector.matchers.matchers
+        if matcher.name == label
+        and (matcher.op == MatchOp.Equal or (matcher.op == MatchOp.Re and not set(matcher.value) & set("*\\")))
     ]
-    return min(counts, default=None)
+    return min(found, key=lambda each: len(each.values) + len(each.patterns), default=None)
 
 
 def result_labels(expr: Expr) -> Labels | None:

@@ -78,6 +78,8 @@ def _own_fields(edge: RemoteWriteEdge, server: str) -> Fields:
     files = {f"{field}File": mounted(edge, key) for field, key in tls_keys(edge).items()}
     return {
         **({"basicAuth": basic_auth} if edge.key.has_password else {}),
+        # Of an edge whose page has them scraped; the rule for durations reads them at the top.
+        "sendNativeHistograms": True,
         # By path: files whose contents change are read anew, and the queue goes on.
         "tlsConfig": {"serverName": server, "minVersion": "TLS12", **files},
     }

@@ -21,6 +21,7 @@ NOT_ON_THE_LIVE_FLEET = {
     "kubelet_volume_stats_capacity_bytes": "likewise",
     "ALERTS": "Prometheus's own, while an alert is pending or fires",
     "prometheus_remote_storage_histograms_dropped_total": "has a series for a reason once there was one",
+    "http_request_duration_seconds": "a native histogram; the applications there have classic ones",
 }
 
 WITHOUT_A_CLUSTER = {
