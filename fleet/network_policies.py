@@ -25,6 +25,7 @@ _OPERATOR = {"matchLabels": {"app": OPERATOR}}
 _KUBE_STATE_METRICS = {
     "matchLabels": {"app.kubernetes.io/name": "kube-state-metrics", "app.kubernetes.io/instance": RELEASE}
 }
+_ANY_POD: Peer = {"namespaceSelector": {}}
 _GRAFANA = {"matchLabels": {"app.kubernetes.io/name": "grafana", "app.kubernetes.io/instance": RELEASE}}
 _JOBS = [f"{RELEASE}-{job}" for job in ("admission-create", "admission-patch", "crds-upgrade")]
 _CHART_JOBS = {"matchExpressions": [{"key": "batch.kubernetes.io/job-name", "operator": "In", "values": _JOBS}]}
@@ -64,7 +65,7 @@ def network_policies(cluster: ClusterPlan) -> Sequence[Manifest]:
     if is_on(values, "alertmanager"):
         specs["alertmanager"] = _alertmanager(known, with_grafana=is_on(values, "grafana"))
     if is_on(values, "grafana"):
-        specs["grafana"] = _grafana(known)
+        specs["grafana"] = _grafana(cluster, known)
     return tuple(manifests.network_policy(cluster, name, spec) for name, spec in specs.items())
 
 
@@ -82,8 +83,7 @@ def _prometheus(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:
     if cluster.gateway is not None:
         ingress.append(_rule("from", _blocks(known.callers), [GATEWAY_PORT]))
     # Any pod may ask to be scraped, by a ServiceMonitor or an annotation, at any port.
-    everywhere: Peer = {"namespaceSelector": {}}
-    egress: list[Rule] = [_dns(), _api_server(known), {"to": [everywhere]}]
+    egress: list[Rule] = [_dns(), _api_server(known), {"to": [_ANY_POD]}]
     if ports := host_ports(cluster):
         egress.append(_rule("to", _blocks(known.nodes), ports))
     egress += _outward(_addresses(cluster))
@@ -117,7 +117,7 @@ def _alertmanager(known: NetworkPolicies, *, with_grafana: bool) -> Rule:
     return _spec(_ALERTMANAGER, ingress, [_dns(), anybody, {"to": replicas, "ports": gossip}])
 
 
-def _grafana(known: NetworkPolicies) -> Rule:
+def _grafana(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:
     """Its readers come through `kubectl port-forward`, or by a policy of whoever publishes it."""
     ingress = [_rule("from", [_pods(_PROMETHEUS)], [_GRAFANA_PORT])]
     if known.api_server is not None:
@@ -128,6 +128,11 @@ def _grafana(known: NetworkPolicies) -> Rule:
         _rule("to", [_pods(_PROMETHEUS)], [PROMETHEUS_PORT]),
         _rule("to", [_pods(_ALERTMANAGER)], [ALERTMANAGER_PORT]),
     ]
+    stores = [each.reading.url for each in cluster.data_sources]
+    if any(map(is_in_cluster, stores)):
+        # A Service's port is not always that of its pods.
+        egress.append({"to": [_ANY_POD]})
+    egress += _outward(_dialled(url) for url in stores if not is_in_cluster(url))
     return _spec(_GRAFANA, ingress, egress)
 
 

@@ -18,10 +18,12 @@ from fleet.page import (
     Destination,
     ExtraMatch,
     GlobalRule,
+    Kind,
     Maintenance,
     NetworkPolicies,
     ParentRef,
     Password,
+    Reading,
     RegionRule,
     Resources,
     Rule,
@@ -412,6 +414,16 @@ class GatewayPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class DataSource:
+    """A store outside of the fleet, as a Grafana asks it."""
+
+    name: str
+    kind: Kind
+    headers: Mapping[str, str]
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterPlan:
     name: str
     tier: Tier
@@ -461,6 +473,8 @@ class ClusterPlan:
     """Whether another cluster's Alertmanager hears of its alerts."""
     grafana: bool
     """Whether a Grafana runs beside its Prometheus."""
+    data_sources: tuple[DataSource, ...]
+    """What this Grafana asks beside that Prometheus."""
     discovery: Discovery | None
     """Children outside of the fleet that it federates; None where the page allows none."""
     network_policies: NetworkPolicies | None

@@ -51,7 +51,7 @@ def write_queue(edge: WriteEdge, url: object, replica: int) -> Fields:
         fields: Fields = {"name": to.name, "url": url, **_own_fields(edge, to.server)}
     else:
         fields = {"name": edge.name, "url": url, **_auth(edge), **_tls(edge), **_asked_for(edge.destination)}
-    fields["queueConfig"] = _queue(edge.queue)
+    fields["queueConfig"] = queue_config(edge.queue)
     if relabelling := [*_relabelling(edge)]:
         fields["writeRelabelConfigs"] = relabelling
     return fields
@@ -98,7 +98,7 @@ def _relabelling(edge: WriteEdge) -> Iterator[Fields]:
         yield {"action": "labeldrop", "regex": "region"}
 
 
-def _queue(queue: Queue) -> Fields:
+def queue_config(queue: Queue) -> Fields:
     given = {
         "capacity": queue.capacity,
         "maxSamplesPerSend": queue.max_samples_per_send,

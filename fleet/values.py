@@ -68,13 +68,16 @@ def merge(below: Mapping[str, object], above: Mapping[str, object]) -> Values:
 
 def chart_values(cluster: ClusterPlan, children: Sequence[Child] = (), receivers: Sequence[Receiver] = ()) -> Values:
     """Everything that the chart is told about `cluster`."""
-    layers: list[Mapping[str, object]] = [
+    return _laid_over(
         pods.restrictions(),
         _common(cluster),
         _exporters(cluster),
         {"prometheus": {"prometheusSpec": _prometheus_spec(cluster, children, receivers)}},
         *cluster.overlays,
-    ]
+    )
+
+
+def _laid_over(*layers: Mapping[str, object]) -> Values:
     values: Values = {}
     for layer in layers:
         values = merge(values, layer)
@@ -117,7 +120,7 @@ def _common(cluster: ClusterPlan) -> Values:
             }
         },
         "alertmanager": {"enabled": False} if cluster.alertmanager is None else alertmanager(cluster.alertmanager),
-        "grafana": grafana(cluster.namespace, labels) if cluster.grafana else {"enabled": False},
+        "grafana": grafana(cluster.namespace, labels, cluster.data_sources) if cluster.grafana else {"enabled": False},
         "defaultRules": {"create": False},
         # Managed control planes hide these; where they can be reached, a page turns them on.
         **{
@@ -290,7 +293,8 @@ def _tsdb(cluster: ClusterPlan) -> Values:
 
 def taken_late(cluster: ClusterPlan) -> timedelta:
     """How far behind its newest sample its Prometheus takes others, the page's own values included."""
-    spec = cast("Values", cast("Values", chart_values(cluster)["prometheus"])["prometheusSpec"])
+    values = _laid_over({"prometheus": {"prometheusSpec": _tsdb(cluster)}}, *cluster.overlays)
+    spec = cast("Values", cast("Values", values["prometheus"])["prometheusSpec"])
     tsdb = cast("Values", cast("Values", spec.get("additionalConfig") or {}).get("tsdb") or {})
     window = tsdb.get("outOfOrderTimeWindow")
     return _IN_ORDER if window is None or window in NO_WINDOW else max(_IN_ORDER, parse_duration(window))

@@ -105,6 +105,20 @@ def bench_edge(
         console.print(table)
 
 
+@app.command()
+def bench_ways(
+    series: Annotated[int, typer.Option(min=1000, help="That the leaf has.")] = 100_000,
+    seconds: Annotated[int, typer.Option(min=10, help="That each way is watched.")] = 300,
+    scrape: Annotated[int, typer.Option(min=1, help="Seconds between two scrapes of the leaf.")] = 30,
+) -> None:
+    """Measure what each way up costs, and how late samples are at the top."""
+    from local.bench_ways import bench as run  # noqa: PLC0415 (as above)
+    from local.bench_ways import report_table  # noqa: PLC0415 (as above)
+
+    costs = run(series, timedelta(seconds=seconds), timedelta(seconds=scrape))
+    Console(width=None if sys.stdout.isatty() else 200).print(report_table(costs, os.getloadavg()[1]))
+
+
 def _resolve_chart() -> None:
     """A path is meant from where the command was typed, and used from several folders."""
     source, version = os.environ.get("FLEET_CHART", ""), os.environ.get("FLEET_CHART_VERSION", "")

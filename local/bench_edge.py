@@ -12,23 +12,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast
 
-from pydantic.alias_generators import to_snake
 from rich.table import Table
 
 from fleet.compiler import compile_page
 from fleet.duration import format_duration
 from fleet.page import read_page
 from fleet.plan import Plan
-from fleet.remote_write import write_queue
 from fleet.values import taken_late
 from local import environment, toolchain
 from local.api_server import free_ports
 from local.made_up import made_up, serving
 from local.markdown import machine, table
 from local.progress import step
-from local.prometheus import ADDRESS, instant, own, prometheus, wait_until
+from local.prometheus import ADDRESS, instant, own, prometheus, remote_write, wait_until
 from local.usage import cpu_seconds, peak_memory
 
 SERIES = 10_000
@@ -139,24 +136,14 @@ def _is_ready(hub: _Place) -> bool:
 
 def _edge_config(plan: Plan, targets: Mapping[str, int], scrape: timedelta, hub: int) -> Mapping[str, object]:
     (edge,) = plan.written_by(_EDGE)
-    queue = cast("Mapping[str, object]", write_queue(edge, "", 0)["queueConfig"])
     return {
         "global": {"scrape_interval": format_duration(scrape)},
         "scrape_configs": [
             {"job_name": job, "metrics_path": f"/{job}", "static_configs": [{"targets": [f"{ADDRESS}:{port}"]}]}
             for job, port in targets.items()
         ],
-        "remote_write": [
-            {
-                "url": f"http://{ADDRESS}:{hub}/api/v1/write",
-                "queue_config": {_SNAKE.get(key, to_snake(key)): value for key, value in queue.items()},
-            }
-        ],
+        "remote_write": [remote_write(hub, edge.queue)],
     }
-
-
-_SNAKE = {"retryOnRateLimit": "retry_on_http_429"}
-"""The operator's names of fields that are not Prometheus's own in another spelling."""
 
 
 def _taken(edge: _Place) -> float:

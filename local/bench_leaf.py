@@ -33,8 +33,8 @@ SERIES = 200_000
 WATCHED = timedelta(minutes=6)
 """Until rates over five minutes are whole, and a minute of turns more."""
 
-_LEAF = "leaf-1"
-_CLUSTERS = {"hub": "global", _LEAF: "leaf"}
+LEAF = "leaf-1"
+_CLUSTERS = {"hub": "global", LEAF: "leaf"}
 _TOOK = 'prometheus_rule_group_last_duration_seconds{job="kube-prometheus-stack-prometheus"}'
 _ASKED_TIMES = 5
 
@@ -83,15 +83,13 @@ def bench(series: int = SERIES, watched: timedelta = WATCHED) -> Report:
     tools = toolchain.ensure(("prometheus",))
     environment.enter({"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"})
     plan = compile_page(
-        read_page(
-            {"clusters": {"hub": {"tier": "global", "context": "hub"}, _LEAF: {"tier": "leaf", "context": _LEAF}}}
-        )
+        read_page({"clusters": {"hub": {"tier": "global", "context": "hub"}, LEAF: {"tier": "leaf", "context": LEAF}}})
     )
-    (edge,) = plan.federations_of(_LEAF)
+    (edge,) = plan.federations_of(LEAF)
     (port,) = free_ports(1)
     with TemporaryDirectory() as name, serving(made_up(series)) as targets:
         folder = Path(name)
-        config = _config(plan, folder, targets, port)
+        config = leaf_config(plan, folder, targets, port)
         with prometheus(folder / "leaf", port, config=config) as process:
             with step(f"{series} series are scraped") as progress:
                 wait_until(lambda: _held(port) >= series, f"{series} series are there", within=180)
@@ -118,8 +116,9 @@ def bench(series: int = SERIES, watched: timedelta = WATCHED) -> Report:
             )
 
 
-def _config(plan: Plan, folder: Path, targets: Mapping[str, int], port: int) -> Mapping[str, object]:
-    leaf = plan.clusters[_LEAF]
+def leaf_config(plan: Plan, folder: Path, targets: Mapping[str, int], port: int) -> Mapping[str, object]:
+    """Of a Prometheus at `port` with the leaf's rules, which lie in `folder`; it scrapes itself too."""
+    leaf = plan.clusters[LEAF]
     groups = [each.spec() for each in (*rule_groups(leaf), *alert_groups(plan, leaf))]
     (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
     ports = {**targets, "kube-prometheus-stack-prometheus": port}
@@ -177,7 +176,7 @@ def _groups(port: int, watched: timedelta) -> list[Group]:
 
 def report_tables(report: Report) -> list[Table]:
     """Printed as Markdown, which is what docs/scale.md holds."""
-    answers = {"everything": report.everything, f"{_LEAF}'s edge": report.federated}
+    answers = {"everything": report.everything, f"{LEAF}'s edge": report.federated}
     return [
         table(
             f"{machine(report.load)}\n"

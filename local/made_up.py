@@ -92,10 +92,12 @@ def serving(jobs: Mapping[str, Lines]) -> Generator[Mapping[str, int]]:
         def do_GET(self) -> None:
             passed = time.time() % 1_000_000
             text = "".join(f"{line} {pace * passed if pace else 1}\n" for line, pace in jobs[self.path.strip("/")])
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(text.encode())
+            # Who scrapes may end meanwhile.
+            with contextlib.suppress(OSError):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(text.encode())
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the base class)
             """Nobody reads it."""

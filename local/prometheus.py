@@ -11,7 +11,10 @@ from subprocess import Popen
 from typing import Required, TypedDict
 
 import yaml
+from pydantic.alias_generators import to_snake
 
+from fleet.queues import Queue
+from fleet.remote_write import queue_config
 from local.api_server import running
 from local.errors import LocalError
 
@@ -37,6 +40,16 @@ def prometheus(folder: Path, port: int, *flags: str, config: object = None) -> G
     arguments = ("--config.file=prometheus.yaml", f"--web.listen-address={ADDRESS}:{port}", *flags)
     with running(folder, "prometheus", *arguments) as process:
         yield process
+
+
+def remote_write(port: int, queue: Queue) -> Mapping[str, object]:
+    """A sender's section of its configuration, for a receiver that asks for no key."""
+    fields = {_NAMES.get(key, to_snake(key)): value for key, value in queue_config(queue).items()}
+    return {"url": f"http://{ADDRESS}:{port}/api/v1/write", "queue_config": fields}
+
+
+_NAMES = {"retryOnRateLimit": "retry_on_http_429"}
+"""Of fields that the operator calls by another name than Prometheus."""
 
 
 def head_series(port: int) -> int:

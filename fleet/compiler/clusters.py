@@ -11,7 +11,7 @@ from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
 from fleet.names import Tier
 from fleet.page import Cluster, GlobalRule, Page, RegionRule, Rule
-from fleet.plan import ClusterPlan, DestinationEdge, Discovery, Edge
+from fleet.plan import ClusterPlan, DataSource, DestinationEdge, Discovery, Edge
 
 _LEVEL = {Tier.LEAF: "cluster", Tier.REGIONAL: "regional", Tier.GLOBAL: "global", Tier.EDGE: "edge"}
 
@@ -62,12 +62,19 @@ def cluster_plan(
         hears_alerts=is_receiver and bool(topology.alerting),
         sends_alerts=name in topology.alerting,
         grafana=page.grafana and cluster.tier is Tier.GLOBAL,
+        data_sources=tuple(_data_sources(page)) if cluster.tier is Tier.GLOBAL else (),
         discovery=discovery,
         network_policies=network_policies(page, name),
         pod_security=cluster.pod_security,
         chart=page.chart,
         overlays=(page.values, cluster.values),
     )
+
+
+def _data_sources(page: Page) -> Iterator[DataSource]:
+    for name, destination in page.destinations.items():
+        if destination.read is not None:
+            yield DataSource(name, destination.kind, destination.headers, destination.read)
 
 
 def _added_rules(page: Page, tier: Tier) -> tuple[GlobalRule | RegionRule, ...]:

@@ -92,6 +92,22 @@ def destination_problems(page: Page, topology: Topology) -> Iterator[Problem]:
             elif not named(page, Tier(sender)):
                 yield at((*where, number), f"no cluster has tier {sender}: nobody writes here", topology.top)
     yield from _replica_problems(page, topology)
+    yield from _reading_problems(page, topology)
+
+
+def _reading_problems(page: Page, topology: Topology) -> Iterator[Problem]:
+    read = [name for name, each in page.destinations.items() if each.read is not None]
+    if not read:
+        return
+    if not page.grafana:
+        message = f"is off, and destinations.{read[0]}.read is for the Grafana of the fleet"
+        yield at(["grafana"], message, right=True)
+    of_pages = {("values",): page.values, ("clusters", topology.top, "values"): page.clusters[topology.top].values}
+    for where, values in of_pages.items():
+        of_grafana = values.get("grafana")
+        if isinstance(of_grafana, Mapping) and "additionalDataSources" in of_grafana:
+            message = f"it would take the place of destinations.{read[0]}.read, which makes one as well"
+            yield at((*where, "grafana", "additionalDataSources"), message)
 
 
 def _replica_problems(page: Page, topology: Topology) -> Iterator[Problem]:

@@ -273,6 +273,51 @@ class QueueSettings(Strict):
         return self
 
 
+class ReaderAuth(Strict):
+    """How Grafana shows who it is: by a Secret that exists in the global cluster's monitoring namespace."""
+
+    basic: BasicAuth | None = Field(default=None, examples=[{"secret": "long-term-storage-reader"}])
+    bearer: Bearer | None = Field(default=None, examples=[{"secret": "long-term-storage-reader"}])
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        _refuse_several(self, ("basic", "bearer"), "a store is shown one of them")
+        given = {"basic": self.basic, "bearer": self.bearer}
+        if not any(given.values()):
+            raise wrong("basic", "there is no credential here; basic or bearer says it", {"secret": "NAME"})
+        for way, brought in given.items():
+            if brought is not None and brought.config is not None:
+                raise wrong(f"{way}.config", "Grafana takes it from a Secret; secret names that", None)
+        return self
+
+
+class Reading(Strict):
+    """The same store as it is asked: a data source of the Grafana beside the global Prometheus."""
+
+    url: Url = Field(examples=["https://mimir.example.com/prometheus"])
+    """Where it answers PromQL, without `/api/v1`."""
+    auth: ReaderAuth | None = Field(default=None, examples=[{"basic": {"secret": "long-term-storage-reader"}}])
+    """Needless for a store in the global cluster itself."""
+    ca: Pem | None = None
+    """Authorities that may have signed its certificate, as PEM; those that everybody trusts where absent."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        parts = urlsplit(self.url)
+        if re.search(r"/api/v1(/|$)", parts.path):
+            right = urlunsplit(parts._replace(path=parts.path.partition("/api/v1")[0]))
+            raise wrong("url", "Grafana puts /api/v1 behind it itself", right)
+        if self.auth is None and not is_in_cluster(self.url):
+            message = "it is not in the global cluster, and says nothing of who may read there"
+            raise wrong("auth", message, {"basic": {"secret": "long-term-storage-reader"}})
+        if parts.scheme == "http":
+            if self.auth is not None:
+                raise wrong("url", "the credential would travel in clear", _with_scheme(self.url, "https"))
+            if self.ca is not None:
+                raise wrong("ca", "has no effect: the URL is http://")
+        return self
+
+
 class Destination(Strict):
     """A receiver of remote write outside of the fleet, such as long-term storage."""
 
@@ -296,6 +341,8 @@ class Destination(Strict):
     native_histograms: bool = Field(default=False, strict=True, examples=[True])
     message_version: Literal["V1.0", "V2.0"] = "V1.0"
     """Of remote write; V2.0 is for receivers that are known to take it."""
+    read: Reading | None = Field(default=None, examples=[{"url": "http://mimir-gateway.mimir.svc/prometheus"}])
+    """Where the Grafana beside the global Prometheus reads what was written; it does not where absent."""
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:

@@ -143,6 +143,7 @@ def _secret_variable(node: Node) -> Node | None:
 
 _KEYS = {
     "adminPassword",
+    "basicAuthPassword",
     "api_key",
     "apiKey",
     "api_url",
@@ -163,6 +164,8 @@ _KEYS = {
 _NAMED = re.compile(r"(?:password|token|secret|api_?key)$", re.IGNORECASE)
 _USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://[^/@\s:\"']*:[^/@\s\"']+@")
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_VARIABLE = re.compile(r"\$(\w+|(__env|__file)?\{[^{}]+\})")
+"""What Grafana puts into a data source itself, from its environment or a file."""
 _URLS = {"url", "proxyUrl", "proxy_url", "externalUrl"}
 
 
@@ -178,7 +181,8 @@ def _secret_in(node: Node) -> str | None:
         return "a private key"
     if _USERINFO.search(node.value):
         return "a URL with a password"
-    return "a secret" if key in _KEYS else None
+    is_variable = "secureJsonData" in node.path and _VARIABLE.fullmatch(node.value) is not None
+    return "a secret" if key in _KEYS and not is_variable else None
 
 
 def _monitoring_in_clear(resource: Resource) -> Iterator[Node]:

@@ -27,10 +27,10 @@ SHARED = PACE.keys() - {"0.01", "10.0"}
 
 
 def served(request: BaseHTTPRequestHandler) -> None:
-    passed = time.time() % 1_000_000 * 1000
+    thousands = int(time.time() % 1_000_000 * 1000)
     lines = ["# TYPE http_request_duration_seconds histogram"]
-    lines += [f'http_request_duration_seconds_bucket{{le="{le}"}} {pace * passed:.0f}' for le, pace in PACE.items()]
-    lines += [f"http_request_duration_seconds_{part} {9 * passed:.0f}" for part in ("sum", "count")]
+    lines += [f'http_request_duration_seconds_bucket{{le="{le}"}} {pace * thousands}' for le, pace in PACE.items()]
+    lines += [f"http_request_duration_seconds_{part} {PACE['+Inf'] * thousands}" for part in ("sum", "count")]
     request.send_response(200)
     request.send_header("Content-Type", "text/plain; version=0.0.4")
     request.end_headers()

@@ -9,6 +9,7 @@ import yaml
 from fleet.compiler import compile_page
 from fleet.errors import FleetError, Problem
 from fleet.page import read_page
+from tests.local.certificates import Authority
 
 Page = dict[str, Any]
 
@@ -60,6 +61,14 @@ ARCHIVE: Page = {
 
 
 TRACKER: Page = {**ARCHIVE, "kind": "mimir", "url": "https://mimir.example.com/api/v1/push", "tenant": "fleet"}
+
+
+READ: Page = {"url": "https://archive.example.com/prometheus", "auth": {"bearer": {"secret": "reader"}}}
+
+
+def read(**changes: object) -> Page:
+    """A store that is read, in a fleet with a Grafana."""
+    return {"grafana": True, "destinations": {"archive": {**ARCHIVE, "read": {**READ, **changes}}}}
 
 
 def pair(*replicas: Page, **gateway: object) -> Page:
@@ -290,6 +299,51 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         spec(tsdb="1h"),
         "values.prometheus.prometheusSpec.tsdb",
         "this is a section of chart 88.5.3, with outOfOrderTimeWindow and so on",
+    ),
+    "a store that nobody reads": (
+        {**read(), "grafana": False},
+        "grafana",
+        "is off, and destinations.archive.read is for the Grafana of the fleet",
+    ),
+    "a reader's password in the config": (
+        read(auth={"basic": {"username": "me", "config": "archive-password"}}),
+        "destinations.archive.read.auth.basic.config",
+        "Grafana takes it from a Secret; secret names that",
+    ),
+    "a reader with two credentials": (
+        read(auth={"basic": {"secret": "reader"}, "bearer": {"secret": "reader"}}),
+        "destinations.archive.read.auth.bearer",
+        "basic and bearer exclude each other: a store is shown one of them",
+    ),
+    "a reader without a credential": (
+        read(auth=None),
+        "destinations.archive.read.auth",
+        "it is not in the global cluster, and says nothing of who may read there",
+    ),
+    "a reader with an empty credential": (
+        read(auth={}),
+        "destinations.archive.read.auth.basic",
+        "there is no credential here; basic or bearer says it",
+    ),
+    "a reader's password in clear": (
+        read(url="http://archive.storage.svc/prometheus"),
+        "destinations.archive.read.url",
+        "the credential would travel in clear",
+    ),
+    "an authority for no certificate": (
+        read(url="http://archive.storage.svc/prometheus", auth=None, ca=Authority.new("authority 1 of test").pem),
+        "destinations.archive.read.ca",
+        "has no effect: the URL is http://",
+    ),
+    "where queries go instead of where they begin": (
+        read(url="https://archive.example.com/prometheus/api/v1/query"),
+        "destinations.archive.read.url",
+        "Grafana puts /api/v1 behind it itself",
+    ),
+    "data sources that would take another's place": (
+        {**read(), "values": {"grafana": {"additionalDataSources": []}}},
+        "values.grafana.additionalDataSources",
+        "it would take the place of destinations.archive.read, which makes one as well",
     ),
     "a window that is no duration": (
         spec(tsdb={"outOfOrderTimeWindow": "an hour"}),

@@ -19,6 +19,8 @@ import yaml
 
 from fleet.grafana import grafana
 from fleet.names import GRAFANA, RELEASE, Tier, object_labels
+from fleet.page import Reading
+from fleet.plan import DataSource
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 Object: TypeAlias = dict[str, Json]
@@ -30,6 +32,10 @@ OBJECTS = HERE / "chart_objects.yaml"
 PODS = HERE / "chart_pods.yaml"
 GRAFANA_OBJECTS = HERE / "chart_grafana.yaml"
 PATHS = HERE.parents[1] / "fleet" / "data" / "kube-prometheus-stack-88.5.3.paths.txt"
+
+READ = Reading.model_validate({"url": "https://mimir.example.com/prometheus", "auth": {"basic": {"secret": "reader"}}})
+SOURCES = (DataSource("mimir", "mimir", {"X-Scope-OrgID": "fleet"}, READ),)
+"""That Grafana asks beside the Prometheus that it stands beside."""
 
 # Whatever of the chart the fleet's NetworkPolicies are about.
 EVERY_POD: Object = {
@@ -207,7 +213,8 @@ def recorded_pods(real: Path) -> str:
 def recorded_grafana(real: Path) -> str:
     """Of the values that the program sets, in full: no Grafana runs in any test."""
     labels = object_labels(Tier.GLOBAL)
-    values = {"fullnameOverride": RELEASE, "commonLabels": labels, "grafana": grafana("monitoring", labels)}
+    made = grafana("monitoring", labels, SOURCES)
+    values = {"fullnameOverride": RELEASE, "commonLabels": labels, "grafana": made}
     found = {
         key: each
         for key, each in sorted(render(real, cast("Object", values)).items())

@@ -33,6 +33,11 @@ def job(**changed: Any) -> Made:
     return release({"additionalScrapeConfigs": [fields]})
 
 
+def data_source(password: str) -> dict[str, Any]:
+    """Values of a Grafana that reads somewhere with it."""
+    return {"additionalDataSources": [{"name": "mimir", "secureJsonData": {"basicAuthPassword": password}}]}
+
+
 def scrape_config(**spec: Any) -> Made:
     return made("ScrapeConfig", api="monitoring.coreos.com/v1alpha1", spec={"metricsPath": "/federate", **spec})
 
@@ -374,6 +379,19 @@ CASES = (
         "no-inline-secrets",
         made("ConfigMap", api="core/v1", data={"tls.key": "-----BEGIN EC PRIVATE KEY-----\ncorrect-horse\n"}),
         "data.tls.key: a private key in clear; keep it in a Secret and name that",
+    ),
+    passes("no-inline-secrets", release(grafana=data_source("$__env{MIMIR_PASSWORD}"))),
+    passes("no-inline-secrets", release(grafana=data_source("$MIMIR_PASSWORD"))),
+    refused(
+        "no-inline-secrets",
+        job(basic_auth={"username": "eu", "password": "$correct-horse"}),
+        f"{JOB}.basic_auth.password: a secret in clear; keep it in a Secret and name that",
+    ),
+    refused(
+        "no-inline-secrets",
+        release(grafana=data_source("correct-horse")),
+        "values.grafana.additionalDataSources.0.secureJsonData.basicAuthPassword: a secret in clear; "
+        "keep it in a Secret and name that",
     ),
     unjudged("no-inline-secrets", job(basic_auth={"password": UNKNOWN}), f"{JOB}.basic_auth.password"),
     passes("network-policy", release(), made("NetworkPolicy", api="networking.k8s.io/v1", spec={})),
