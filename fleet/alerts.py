@@ -22,7 +22,7 @@ from fleet.outputs import SEND_DELAY, fresh_within
 from fleet.page import Alerting, Authority
 from fleet.plan import NEARLY, ClusterPlan, Plan
 from fleet.promql import metric_names
-from fleet.queues import KEPT, TAKEN_LATE
+from fleet.queues import OLDEST_SENT, TAKEN_LATE
 from fleet.rules import RULES, read_data
 from fleet.values import is_on, merge, taken_late
 
@@ -206,7 +206,7 @@ def _of_themselves(plan: Plan, cluster: ClusterPlan, speakers: Sequence[ClusterP
         "operator": f'job="{OPERATOR}",{own}',
         "alertmanager": f'job="{ALERTMANAGER}",{own}',
         "late": f"{max(fresh_within(SEND_DELAY, each) for each in speakers):g}",
-        "kept": format_duration(KEPT),
+        "kept": format_duration(OLDEST_SENT),
         "taken": format_duration(TAKEN_LATE),
     }
     for job in _monitors(cluster) if kind == "monitor" else [None]:

@@ -12,14 +12,14 @@ ROUND_TRIP = timedelta(milliseconds=500)
 CATCH_UP = 6
 """Times the live rate: what was held up goes out five times as fast as new samples come, beside these."""
 
-KEPT = timedelta(hours=4)
+OLDEST_SENT = timedelta(hours=4)
 """How old a sample may be that is still sent to the fleet's own global cluster.
 
 An agent's log reaches back that far at least, and up to twice as far, as it is cut off every two hours. What is older
 its sender gives up and counts; the receiver would refuse whatever else is in the same request with it.
 """
 
-TAKEN_LATE = KEPT + KEPT / CATCH_UP
+TAKEN_LATE = OLDEST_SENT + OLDEST_SENT / CATCH_UP
 """How far behind its newest sample that cluster takes others: what was just young enough to be sent waits its turn."""
 
 _PER_SEND = 2000

@@ -99,6 +99,7 @@ def _relabelling(edge: WriteEdge) -> Iterator[Fields]:
 
 
 def queue_config(queue: Queue) -> Fields:
+    """As the operator's objects have it."""
     given = {
         "capacity": queue.capacity,
         "maxSamplesPerSend": queue.max_samples_per_send,

@@ -281,7 +281,8 @@ At one half there is one ended series at most for each that lives, whatever the 
 def _tsdb(cluster: ClusterPlan) -> Values:
     """Of a child that serves new series on every scrape, its parent would otherwise have two to three hours in memory.
 
-    What a leaf scrapes is its own cluster's, and an edge's Prometheus has no such memory.
+    What a leaf scrapes is its own cluster's, and an edge's Prometheus has no such memory. Who is written to takes late
+    what others could not send.
     """
     tsdb: Values = {}
     if cluster.tier in {Tier.REGIONAL, Tier.GLOBAL}:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from fleet.errors import FleetError
 from local import leftovers
@@ -57,7 +58,7 @@ def bench(
 
     _resolve_chart()
     costs = run(sizes or SIZES, runs)
-    Console(width=None if sys.stdout.isatty() else 200).print(cost_table(costs))
+    _print(cost_table(costs))
 
 
 @app.command()
@@ -72,9 +73,7 @@ def bench_gateway(
 
     _need_root("make bench-gateway")
     report = run(Effort(rounds=rounds, attackers=attackers, flood=timedelta(seconds=seconds)))
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    for table in report_tables(report):
-        console.print(table)
+    _print(*report_tables(report))
 
 
 @app.command()
@@ -86,9 +85,7 @@ def bench_leaf(
     from local.bench_leaf import bench as run  # noqa: PLC0415 (as above)
     from local.bench_leaf import report_tables  # noqa: PLC0415 (as above)
 
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    for table in report_tables(run(series, timedelta(seconds=seconds))):
-        console.print(table)
+    _print(*report_tables(run(series, timedelta(seconds=seconds))))
 
 
 @app.command()
@@ -98,11 +95,9 @@ def bench_edge(
 ) -> None:
     """Measure what an agent takes, and how it catches up after it was cut off."""
     from local.bench_edge import bench as run  # noqa: PLC0415 (as above)
-    from local.bench_edge import report_tables  # noqa: PLC0415 (as above)
+    from local.bench_edge import report_table  # noqa: PLC0415 (as above)
 
-    console = Console(width=None if sys.stdout.isatty() else 200)
-    for table in report_tables(run(series, timedelta(seconds=seconds))):
-        console.print(table)
+    _print(report_table(run(series, timedelta(seconds=seconds))))
 
 
 @app.command()
@@ -116,7 +111,14 @@ def bench_ways(
     from local.bench_ways import report_table  # noqa: PLC0415 (as above)
 
     costs = run(series, timedelta(seconds=seconds), timedelta(seconds=scrape))
-    Console(width=None if sys.stdout.isatty() else 200).print(report_table(costs, os.getloadavg()[1]))
+    _print(report_table(costs, os.getloadavg()[1]))
+
+
+def _print(*tables: Table) -> None:
+    """In a file they are as wide as they like."""
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    for table in tables:
+        console.print(table)
 
 
 def _resolve_chart() -> None:

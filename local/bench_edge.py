@@ -19,13 +19,12 @@ from fleet.compiler import compile_page
 from fleet.duration import format_duration
 from fleet.page import read_page
 from fleet.plan import Plan
-from fleet.values import taken_late
 from local import environment, toolchain
 from local.api_server import free_ports
 from local.made_up import made_up, serving
 from local.markdown import machine, table
 from local.progress import step
-from local.prometheus import ADDRESS, instant, own, prometheus, remote_write, wait_until
+from local.prometheus import ADDRESS, RECEIVING, instant, own, prometheus, remote_write, taking_late, wait_until
 from local.usage import cpu_seconds, peak_memory
 
 SERIES = 10_000
@@ -63,8 +62,7 @@ class Report:
 
 def bench(series: int = SERIES, cut_off: timedelta = CUT_OFF, scrape: timedelta = SCRAPE) -> Report:
     """Raises LocalError."""
-    tools = toolchain.ensure(("prometheus",))
-    environment.enter({"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"})
+    environment.put_first(toolchain.ensure(("prometheus",)))
     plan = compile_page(
         read_page({"clusters": {_HUB: {"tier": "global", "context": _HUB}, _EDGE: {"tier": "edge", "context": _EDGE}}})
     )
@@ -117,9 +115,7 @@ class _Place:
 @contextlib.contextmanager
 def _receiving(plan: Plan, hub: _Place) -> Generator[None]:
     """A receiver that is ready."""
-    window = format_duration(taken_late(plan.clusters[_HUB]))
-    config = {"storage": {"tsdb": {"out_of_order_time_window": window}}}
-    with prometheus(hub.folder, hub.port, "--web.enable-remote-write-receiver", _WITH_NAMES, config=config):
+    with prometheus(hub.folder, hub.port, RECEIVING, _WITH_NAMES, config=taking_late(plan.clusters[_HUB])):
         wait_until(lambda: _is_ready(hub), "the receiver is ready")
         yield
 
@@ -180,20 +176,18 @@ def _missing(hub: _Place, cut_off: timedelta, taken: float, at: float) -> float:
     return missing
 
 
-def report_tables(report: Report) -> list[Table]:
+def report_table(report: Report) -> Table:
     """Printed as Markdown, which is what docs/scale.md holds."""
     minutes = report.cut_off / timedelta(minutes=1)
-    return [
-        table(
-            f"{machine(report.load)}\nan agent of {report.series} series, {report.rate:.0f} samples per second",
-            ["what", "seen"],
-            [
-                ["processors", f"{report.busy:.3f}"],
-                ["memory", f"{report.resident / 2**20:.0f} MiB"],
-                ["its log", f"{report.log:.1f} bytes per sample"],
-                [f"{minutes:g} min without a receiver: caught up within", f"{report.caught_up:.0f} s"],
-                ["that is, of the live rate", f"{report.pace:.0f} times"],
-                ["samples missing", str(report.missing)],
-            ],
-        )
-    ]
+    return table(
+        f"{machine(report.load)}\nan agent of {report.series} series, {report.rate:.0f} samples per second",
+        ["what", "seen"],
+        [
+            ["processors", f"{report.busy:.3f}"],
+            ["memory", f"{report.resident / 2**20:.0f} MiB"],
+            ["its log", f"{report.log:.1f} bytes per sample"],
+            [f"{minutes:g} min without a receiver: caught up within", f"{report.caught_up:.0f} s"],
+            ["that is, of the live rate", f"{report.pace:.0f} times"],
+            ["samples missing", str(report.missing)],
+        ],
+    )

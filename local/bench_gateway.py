@@ -37,7 +37,7 @@ from local.api_server import free_ports, running
 from local.errors import LocalError
 from local.markdown import machine, table
 from local.progress import step
-from local.prometheus import ADDRESS, TIMEOUT, instant, prometheus, samples, wait_until
+from local.prometheus import ADDRESS, RECEIVING, TIMEOUT, instant, prometheus, samples, wait_until
 from local.usage import cpu_seconds, peak_memory
 
 CPU, MEMORY = 0.5, 256 * 2**20
@@ -148,8 +148,7 @@ class Report:
 
 def bench(effort: Effort) -> Report:
     """Raises LocalError."""
-    tools = toolchain.ensure(("caddy", "prometheus"))
-    environment.enter({"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"})
+    environment.put_first(toolchain.ensure(("caddy", "prometheus")))
     with TemporaryDirectory() as name, _sides(Path(name), effort.sizes) as sides:
         federation = [_federation(sides, size, effort) for size in effort.sizes]
         direct, behind, ratios = _writing(sides, effort)
@@ -210,8 +209,8 @@ def _sides(folder: Path, sizes: Sequence[int]) -> Generator[_Sides]:
     config = caddy_config([_caller(edge, passwords[edge.caller]) for edge in (federation, write)], tls)
     ports = {_PROMETHEUS_PORT: behind, GATEWAY_PORT: port, GATEWAY_FACTS_PORT: facts}
     with (
-        prometheus(folder / "direct", direct, "--web.enable-remote-write-receiver", f"--web.config.file={web}") as one,
-        prometheus(folder / "behind", behind, "--web.enable-remote-write-receiver") as other,
+        prometheus(folder / "direct", direct, RECEIVING, f"--web.config.file={web}") as one,
+        prometheus(folder / "behind", behind, RECEIVING) as other,
         _gateway(folder / "gateway", config, ports) as caddy,
     ):
         sides = _Sides(

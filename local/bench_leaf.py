@@ -26,7 +26,7 @@ from local.api_server import free_ports
 from local.made_up import made_up, serving
 from local.markdown import machine, table
 from local.progress import step
-from local.prometheus import ADDRESS, TIMEOUT, head_series, instant, prometheus, wait_until
+from local.prometheus import ADDRESS, TIMEOUT, held_series, instant, prometheus, wait_until
 from local.usage import cpu_seconds, peak_memory
 
 SERIES = 200_000
@@ -80,8 +80,7 @@ class Report:
 
 def bench(series: int = SERIES, watched: timedelta = WATCHED) -> Report:
     """Raises LocalError."""
-    tools = toolchain.ensure(("prometheus",))
-    environment.enter({"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"})
+    environment.put_first(toolchain.ensure(("prometheus",)))
     plan = compile_page(
         read_page({"clusters": {"hub": {"tier": "global", "context": "hub"}, LEAF: {"tier": "leaf", "context": LEAF}}})
     )
@@ -92,8 +91,8 @@ def bench(series: int = SERIES, watched: timedelta = WATCHED) -> Report:
         config = leaf_config(plan, folder, targets, port)
         with prometheus(folder / "leaf", port, config=config) as process:
             with step(f"{series} series are scraped") as progress:
-                wait_until(lambda: _held(port) >= series, f"{series} series are there", within=180)
-                progress.detail = f"{_held(port)} in memory"
+                wait_until(lambda: held_series(port) >= series, f"{series} series are there", within=180)
+                progress.detail = f"{held_series(port)} in memory"
             # Its time is zero until a group has had its first turn, which Prometheus puts anywhere in its interval.
             with step("each group of rules has its first turn"):
                 wait_until(lambda: _all_have_run(port), "each group has run", within=180)
@@ -105,7 +104,7 @@ def bench(series: int = SERIES, watched: timedelta = WATCHED) -> Report:
             groups = _groups(port, watched)
             # At the end, as it grows while rules begin to record.
             return Report(
-                _held(port),
+                held_series(port),
                 edge.estimate,
                 federated,
                 everything,
@@ -135,12 +134,6 @@ def leaf_config(plan: Plan, folder: Path, targets: Mapping[str, int], port: int)
             for job, each in ports.items()
         ],
     }
-
-
-def _held(port: int) -> int:
-    with contextlib.suppress(OSError):
-        return head_series(port)
-    return 0
 
 
 def _all_have_run(port: int) -> bool:

@@ -6,7 +6,6 @@ between them; in its place stands a relay that counts what passes.
 
 import asyncio
 import contextlib
-import os
 import statistics
 import threading
 import time
@@ -24,14 +23,23 @@ from fleet.duration import format_duration
 from fleet.page import QueueSettings, read_page
 from fleet.plan import FederationEdge, Plan
 from fleet.queues import queue
-from fleet.values import taken_late
 from local import environment, toolchain
 from local.api_server import free_ports
 from local.bench_leaf import LEAF, leaf_config
 from local.made_up import made_up, serving
 from local.markdown import machine, table
 from local.progress import step
-from local.prometheus import ADDRESS, head_series, instant, prometheus, remote_write, wait_until
+from local.prometheus import (
+    ADDRESS,
+    RECEIVING,
+    head_series,
+    held_series,
+    instant,
+    prometheus,
+    remote_write,
+    taking_late,
+    wait_until,
+)
 from local.usage import cpu_seconds
 
 SERIES = 100_000
@@ -73,8 +81,7 @@ class Way:
 
 def bench(series: int = SERIES, watched: timedelta = WATCHED, scrape: timedelta = SCRAPE) -> Sequence[Cost]:
     """Raises LocalError."""
-    tools = toolchain.ensure(("prometheus",))
-    environment.enter({"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"})
+    environment.put_first(toolchain.ensure(("prometheus",)))
     trial = _Trial(_plan(scrape), series, watched)
     with step("a leaf that nobody asks"):
         alone = trial.alone()
@@ -156,11 +163,10 @@ class _Trial:
             section = way.section(relay.port)
             own, other = (section, _NOTHING) if way.writes else (_NOTHING, section)
             of_leaf = {**leaf_config(self.plan, Path(name), targets, below), **own}
-            window = format_duration(taken_late(self.plan.clusters["hub"]))
-            of_parent = {"storage": {"tsdb": {"out_of_order_time_window": window}}, **other}
+            of_parent = {**taking_late(self.plan.clusters["hub"]), **other}
             with (
                 prometheus(Path(name) / LEAF, below, config=of_leaf) as leaf,
-                prometheus(Path(name) / _PARENT, above, _RECEIVING, config=of_parent) as parent,
+                prometheus(Path(name) / _PARENT, above, RECEIVING, config=of_parent) as parent,
             ):
                 self._wait_for(below)
                 wait_until(lambda: bool(_times(above, way.probe)), "the first samples arrive", within=_STARTS_WITHIN)
@@ -175,17 +181,10 @@ class _Trial:
                 )
 
     def _wait_for(self, port: int) -> None:
-        wait_until(lambda: _held(port) >= self.series, f"{self.series} series are there", within=_STARTS_WITHIN)
-
-
-def _held(port: int) -> int:
-    with contextlib.suppress(OSError):
-        return head_series(port)
-    return 0
+        wait_until(lambda: held_series(port) >= self.series, f"{self.series} series are there", within=_STARTS_WITHIN)
 
 
 _NOTHING: Mapping[str, object] = {}
-_RECEIVING = "--web.enable-remote-write-receiver"
 
 
 @contextlib.contextmanager

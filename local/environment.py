@@ -43,6 +43,11 @@ def enter(found: Mapping[str, str]) -> None:
     os.environ.pop(_PASSPHRASE, None)
 
 
+def put_first(tools: Path) -> None:
+    """Whatever this process starts finds the programs of that folder before others."""
+    enter({"PATH": f"{tools}{os.pathsep}$PATH"})
+
+
 def inside(found: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process with the variables in it."""
     path = found["PATH"].replace("$PATH", os.environ.get("PATH", ""))

@@ -13,8 +13,11 @@ from typing import Required, TypedDict
 import yaml
 from pydantic.alias_generators import to_snake
 
+from fleet.duration import format_duration
+from fleet.plan import ClusterPlan
 from fleet.queues import Queue
 from fleet.remote_write import queue_config
+from fleet.values import taken_late
 from local.api_server import running
 from local.errors import LocalError
 
@@ -42,6 +45,14 @@ def prometheus(folder: Path, port: int, *flags: str, config: object = None) -> G
         yield process
 
 
+RECEIVING = "--web.enable-remote-write-receiver"
+
+
+def taking_late(cluster: ClusterPlan) -> Mapping[str, object]:
+    """A section of its configuration, by which it takes samples as late as the cluster's does."""
+    return {"storage": {"tsdb": {"out_of_order_time_window": format_duration(taken_late(cluster))}}}
+
+
 def remote_write(port: int, queue: Queue) -> Mapping[str, object]:
     """A sender's section of its configuration, for a receiver that asks for no key."""
     fields = {_NAMES.get(key, to_snake(key)): value for key, value in queue_config(queue).items()}
@@ -56,6 +67,13 @@ def head_series(port: int) -> int:
     """That are in its memory now; its own metric is as old as the last scrape of it."""
     with urllib.request.urlopen(f"http://{ADDRESS}:{port}/api/v1/status/tsdb", timeout=TIMEOUT) as answer:
         return json.load(answer)["data"]["headStats"]["numSeries"]
+
+
+def held_series(port: int) -> int:
+    """The same, and none while it does not answer."""
+    with contextlib.suppress(OSError):
+        return head_series(port)
+    return 0
 
 
 def own(port: int, metric: str, **labels: str) -> float:

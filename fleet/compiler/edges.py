@@ -13,7 +13,7 @@ from fleet.compiler.topology import Topology
 from fleet.names import Tier, replica_name, server_name
 from fleet.page import Page, QueueSettings, Rule
 from fleet.plan import FLEET, AlertEdge, FederationEdge, Identity, Key, RemoteWriteEdge, Replica
-from fleet.queues import KEPT, Queue, queue
+from fleet.queues import OLDEST_SENT, Queue, queue
 from fleet.rules import source_metrics, without_gateways
 
 
@@ -92,7 +92,7 @@ def _queue(page: Page, rules: Sequence[Rule], sender: str) -> Queue:
     if cluster.tier is Tier.LEAF:
         expected = Estimate(page, rules).expected(cluster.expect)
         rate = sum(series_of(rule, expected) for rule in rules) / page.intervals.rules.total_seconds()
-    return queue(rate, QueueSettings(), kept=KEPT)
+    return queue(rate, QueueSettings(), kept=OLDEST_SENT)
 
 
 def _replicas(page: Page, top: str, server: Identity) -> tuple[Replica, ...]:
