@@ -8,7 +8,7 @@ export CHART CHART_VERSION
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
-		$(PYTHON) -m local demo
+		$(PYTHON) -m local demo $(if $(PROFILE),--profile $(PROFILE))
 
 # make itself ends with 2 whatever a recipe ended with, which it prints.
 up: .venv/ready

@@ -14,6 +14,7 @@ from components import (
     LeafCluster,
     Protection,
     RegionalAggregator,
+    ThanosStore,
     Waves,
     alert_receivers_above,
     cluster_provider,
@@ -49,6 +50,11 @@ credentials = {
     or Credential(edge, authorities, pulumi.ResourceOptions(provider=providers[edge.lower]))
     for edge in plan.edges
 }
+stores = {
+    name: ThanosStore(f"{name}-thanos", {"cluster": cluster}, inside[name])
+    for name, cluster in plan.clusters.items()
+    if cluster.thanos is not None
+}
 gateways = {
     name: Gateway(
         f"{name}-gateway",
@@ -56,6 +62,7 @@ gateways = {
             "cluster": cluster,
             "callers": [credentials[edge.id] for edge in plan.calls_to(name)],
             "authorities": authorities,
+            "thanos": stores[name].receiver if name in stores else None,
         },
         inside[name],
     )
@@ -65,7 +72,7 @@ gateways = {
 written = {each.edge.id: each for gateway in gateways.values() for each in gateway.remote_write_receivers}
 written |= {each.edge.id: each for each in receivers_above(plan, credentials)}
 receivers = {
-    name: [*(written[edge.id] for edge in plan.written_by(name)), *destination_receivers(cluster)]
+    name: [*(written[edge.id] for edge in plan.own_writes_of(name)), *destination_receivers(cluster)]
     for name, cluster in plan.clusters.items()
 }
 told = {each.edge.id: each for gateway in gateways.values() for each in gateway.alert_receivers}

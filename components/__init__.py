@@ -21,6 +21,7 @@ from components.regional_aggregator import RegionalAggregator, RegionalAggregato
 from components.remote_write import DestinationCredential, RemoteWriteReceiver, destination_receivers
 from components.rotation_gate import refuse_gaps
 from components.stack_config import kubeconfigs, read_plan
+from components.thanos_store import ThanosStore, ThanosStoreArgs
 from components.waves import Waves
 
 __all__ = [
@@ -42,6 +43,8 @@ __all__ = [
     "RegionalAggregator",
     "RegionalAggregatorArgs",
     "RemoteWriteReceiver",
+    "ThanosStore",
+    "ThanosStoreArgs",
     "Waves",
     "alert_receivers_above",
     "cluster_provider",

@@ -22,7 +22,7 @@ from fleet.keys import (
 )
 from fleet.names import HELD_KEYS
 from fleet.page import Password
-from fleet.plan import FLEET, AlertEdge, Call, Discovery, Edge, Plan, RemoteWriteEdge
+from fleet.plan import FLEET, AlertEdge, Call, Discovery, Edge, OwnWriteEdge, Plan
 
 Parts = Mapping[Part, pulumi.Output[str]]
 
@@ -102,7 +102,7 @@ def _certificates(edge: Edge, authorities: Authorities) -> dict[Part, pulumi.Out
         generation = edge.key.generation
         client = authorities.client_certificate(f"{edge.id}.{generation}", certificate_identity(edge, generation))
         parts |= {"certificate": client.certificate, "key": client.key}
-    if isinstance(edge, RemoteWriteEdge | AlertEdge) and edge.across_stacks and edge.server.ca == FLEET:
+    if isinstance(edge, OwnWriteEdge | AlertEdge) and edge.across_stacks and edge.server.ca == FLEET:
         # The stack above makes its own authorities later: this one knows none of them, so it signs for both ends.
         server = authorities.server_certificate(f"{edge.id}-server", edge.server.name)
         parts |= {"server_certificate": server.certificate, "server_key": server.key}

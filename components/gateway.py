@@ -9,7 +9,7 @@ import pulumi_random
 from components.authorities import Authorities, Certificate, made
 from components.credential import EdgeCredential, Parts, password_parts
 from components.gateway_config import KnownCaller, Shown, gateway_config, htpasswd
-from components.objects import create
+from components.objects import bracketed, create, service_address
 from components.remote_write import RemoteWriteReceiver
 from fleet import manifests
 from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
@@ -22,6 +22,7 @@ from fleet.plan import (
     ClusterPlan,
     FederationEdge,
     GatewayPlan,
+    OwnWriteEdge,
     Plan,
     Reader,
     RemoteWriteEdge,
@@ -55,6 +56,8 @@ class GatewayArgs(TypedDict):
     """Credentials of the edges that call it."""
     authorities: Authorities
     """Who signs what it shows."""
+    thanos: pulumi.Output[str] | None
+    """`host:port` in the cluster of what takes samples in for the fleet's Thanos; None where it is elsewhere."""
 
 
 class Gateway(pulumi.ComponentResource):
@@ -84,12 +87,15 @@ class Gateway(pulumi.ComponentResource):
         alertmanager = None
         if cluster.hears_alerts:
             service = manifests.gateway_alertmanager(cluster)
-            alertmanager = _in_cluster(f"{name}-alertmanager", service, ALERTMANAGER_PORT, child)
+            alertmanager = service_address(create(f"{name}-alertmanager", service, child), ALERTMANAGER_PORT)
         replicas = [
-            _in_cluster(f"{name}-prometheus-{number}", service, PROMETHEUS_PORT, child)
+            service_address(create(f"{name}-prometheus-{number}", service, child), PROMETHEUS_PORT)
             for number, service in enumerate(manifests.replica_prometheuses(cluster))
         ]
-        data = {ACCOUNTS_KEY: htpasswd(known), CONFIG_KEY: gateway_config(known, shown, alertmanager, replicas)}
+        data = {
+            ACCOUNTS_KEY: htpasswd(known),
+            CONFIG_KEY: gateway_config(known, shown, alertmanager, replicas, args["thanos"]),
+        }
         self.secret = create(f"{name}-accounts", manifests.gateway_secret(cluster, data), child)
         if readers:
             held: dict[str, pulumi.Input[str]] = {each.edge.name: each.parts["password"] for each in readers}
@@ -122,12 +128,16 @@ class Gateway(pulumi.ComponentResource):
 
     @property
     def remote_write_receivers(self) -> tuple[RemoteWriteReceiver, ...]:
-        """One for each planned sender."""
+        """One for each planned sender, and one for each that writes to Thanos."""
         return tuple(
-            RemoteWriteReceiver(caller.edge, [_write_url(each) for each in self.replica_urls or [self.url]], caller)
+            RemoteWriteReceiver(caller.edge, self._write_urls(caller.edge), caller)
             for caller in self._callers
-            if isinstance(caller.edge, RemoteWriteEdge)
+            if isinstance(caller.edge, OwnWriteEdge)
         )
+
+    def _write_urls(self, edge: OwnWriteEdge) -> list[pulumi.Output[str]]:
+        urls = self.replica_urls if isinstance(edge, RemoteWriteEdge) and self.replica_urls else [self.url]
+        return [pulumi.Output.concat(url, edge.path) for url in urls]
 
     @property
     def alert_receivers(self) -> tuple[AlertReceiver, ...]:
@@ -144,20 +154,16 @@ def receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tu
     return tuple(
         RemoteWriteReceiver(
             edge,
-            [_write_url(_url(str(each.address))) for each in edge.replicas],
+            [pulumi.Output.concat(_url(str(each.address)), edge.path) for each in edge.replicas],
             credentials[edge.id],
         )
-        for edge in plan.remote_write
+        for edge in plan.own_writes
         if edge.receiver in plan.outside
     )
 
 
 def _url(address: pulumi.Input[str]) -> pulumi.Output[str]:
     return pulumi.Output.concat("https://", address)
-
-
-def _write_url(url: pulumi.Output[str]) -> pulumi.Output[str]:
-    return pulumi.Output.concat(url, "/api/v1/write")
 
 
 def alert_receivers_above(plan: Plan, credentials: Mapping[str, EdgeCredential]) -> tuple[AlertReceiver, ...]:
@@ -192,21 +198,11 @@ def _shown(
     return Shown(below, pulumi.Output.secret(made(path.result)))
 
 
-def _in_cluster(name: str, service: manifests.Manifest, port: int, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """`host:port` inside of the cluster."""
-    address = cast("k8s.core.v1.Service", create(name, service, opts)).spec.cluster_ip
-    return made(address).apply(lambda host: f"{_bracketed(host)}:{port}")
-
-
 def _address(dialled: Address, service: pulumi.CustomResource) -> pulumi.Output[str]:
     if dialled.host is not None:
         return pulumi.Output.from_input(str(dialled))
 
     ingress = cast("k8s.core.v1.Service", service).status.load_balancer.ingress[0]
     return pulumi.Output.all(ingress.ip, ingress.hostname).apply(
-        lambda addresses: f"{_bracketed(addresses[0] or addresses[1])}:{dialled.port}"
+        lambda addresses: f"{bracketed(addresses[0] or addresses[1])}:{dialled.port}"
     )
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

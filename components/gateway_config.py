@@ -49,6 +49,7 @@ def gateway_config(
     shown: Shown | None,
     alertmanager: pulumi.Output[str] | None = None,
     replicas: Sequence[pulumi.Output[str]] = (),
+    thanos: pulumi.Output[str] | None = None,
 ) -> pulumi.Output[str]:
     """Caddy's, as JSON text; without TLS where nothing is `shown`. The others are as `caddy_config` has them."""
 
@@ -68,7 +69,7 @@ def gateway_config(
         served = [KeyPair(*each) for each in resolved["served"] if all(each)]
         mounted = MountedKeyPair(CERTIFICATE_MOUNT, resolved["path"]) if resolved["path"] is not None else None
         tls = Tls(served, authorities, mounted) if shown is not None else None
-        configured = caddy_config(known, tls, resolved["alertmanager"], resolved["replicas"])
+        configured = caddy_config(known, tls, resolved["alertmanager"], resolved["replicas"], resolved["thanos"])
         return json.dumps(configured, sort_keys=True)
 
     return pulumi.Output.all(
@@ -76,6 +77,7 @@ def gateway_config(
         served=[(each.certificate, each.key) for each in shown.certificates] if shown is not None else [],
         path=shown.path if shown is not None else None,
         alertmanager=alertmanager,
+        thanos=thanos,
         replicas=list(replicas),
     ).apply(lambda resolved: config(cast("_Resolved", resolved)))
 
@@ -85,6 +87,7 @@ class _Resolved(TypedDict):
     served: Sequence[tuple[str, str]]
     path: str | None
     alertmanager: str | None
+    thanos: str | None
     replicas: Sequence[str]
 
 

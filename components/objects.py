@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.authorities import made
 from fleet import manifests
 from fleet.alerts import AlertGroup
 from fleet.manifests import Manifest
@@ -13,7 +14,8 @@ from fleet.plan import ClusterPlan
 from fleet.rules import RuleGroup, rule_groups
 
 if TYPE_CHECKING:
-    from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
+    from pulumi_kubernetes.apps.v1 import DeploymentSpecArgsDict, StatefulSetSpecArgsDict
+    from pulumi_kubernetes.core.v1 import PersistentVolumeClaimSpecArgsDict, ServiceSpecArgsDict
     from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
     from pulumi_kubernetes.networking.v1 import NetworkPolicySpecArgsDict
     from pulumi_kubernetes.rbac.v1 import PolicyRuleArgsDict
@@ -39,6 +41,15 @@ def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulum
         case "Service":
             spec = cast("ServiceSpecArgsDict", manifest.get("spec"))
             created = k8s.core.v1.Service(name, metadata=metadata, spec=spec, opts=opts)
+        case "PersistentVolumeClaim":
+            spec = cast("PersistentVolumeClaimSpecArgsDict", manifest.get("spec"))
+            created = k8s.core.v1.PersistentVolumeClaim(name, metadata=metadata, spec=spec, opts=opts)
+        case "Deployment":
+            spec = cast("DeploymentSpecArgsDict", manifest.get("spec"))
+            created = k8s.apps.v1.Deployment(name, metadata=metadata, spec=spec, opts=opts)
+        case "StatefulSet":
+            spec = cast("StatefulSetSpecArgsDict", manifest.get("spec"))
+            created = k8s.apps.v1.StatefulSet(name, metadata=metadata, spec=spec, opts=opts)
         case "NetworkPolicy":
             spec = cast("NetworkPolicySpecArgsDict", manifest.get("spec"))
             created = k8s.networking.v1.NetworkPolicy(name, metadata=metadata, spec=spec, opts=opts)
@@ -52,6 +63,17 @@ def create(name: str, manifest: Manifest, opts: pulumi.ResourceOptions) -> pulum
                 opts=opts,
             )
     return created
+
+
+def service_address(service: pulumi.CustomResource, port: int) -> pulumi.Output[str]:
+    """`host:port` inside of the cluster."""
+    address = cast("k8s.core.v1.Service", service).spec.cluster_ip
+    return made(address).apply(lambda host: f"{bracketed(host)}:{port}")
+
+
+def bracketed(host: str) -> str:
+    """As it stands before a port."""
+    return f"[{host}]" if ":" in host else host
 
 
 def monitoring_namespace(cluster: ClusterPlan, provider: pulumi.ProviderResource) -> pulumi.CustomResource:

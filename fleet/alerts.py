@@ -189,7 +189,7 @@ def _of_themselves(plan: Plan, cluster: ClusterPlan, speakers: Sequence[ClusterP
         "monitor": True,
         "gateway": cluster.gateway is not None,
         "notifier": cluster.alertmanager is not None,
-        "sender": any(plan.written_by(each.name) or each.destinations for each in speakers),
+        "sender": any(plan.own_writes_of(each.name) or each.destinations for each in speakers),
         "receiver": cluster.receives_writes,
     }
     if not has[kind]:

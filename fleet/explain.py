@@ -152,6 +152,7 @@ def _travels(plan: Plan, name: str, holders: Collection[str]) -> Iterator[str]:
 def _writes(plan: Plan) -> Iterator[tuple[str, WriteEdge]]:
     """(who is written to, by which edge)."""
     yield from ((edge.receiver, edge) for edge in plan.remote_write)
+    yield from ((f"{edge.name} at {edge.receiver}", edge) for edge in plan.stores)
     yield from ((edge.name, edge) for cluster in plan.clusters.values() for edge in cluster.destinations)
 
 

@@ -11,7 +11,7 @@ import ssl
 import string
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from hashlib import sha256
 from urllib.parse import urlencode
@@ -28,7 +28,7 @@ from fleet.names import (
     PROMETHEUS_PORT,
 )
 from fleet.pem import common_name, load
-from fleet.plan import AlertEdge, Call, Discovery, FederationEdge, Reader, RemoteWriteEdge
+from fleet.plan import AlertEdge, Call, Discovery, FederationEdge, Reader, RemoteWriteEdge, StoreEdge
 from fleet.posted_alerts import own_alerts
 
 CONFIG_KEY = "caddy.json"
@@ -120,19 +120,26 @@ def match_query(matches: Sequence[str]) -> str:
 
 
 def caddy_config(
-    callers: Sequence[Caller], tls: Tls | None, alertmanager: str | None = None, replicas: Sequence[str] = ()
+    callers: Sequence[Caller],
+    tls: Tls | None,
+    alertmanager: str | None = None,
+    replicas: Sequence[str] = (),
+    thanos: str | None = None,
 ) -> dict[str, object]:
     """Caddy's JSON: for each edge, what it was planned to carry, to whom it was planned for; 404 for everything else.
 
     Without `tls`, a gateway for a child in the caller's own cluster, where somebody else decides about certificates.
-    `alertmanager` is `host:port`; without it, nobody's alerts are taken in. `replicas`, `host:port` each, are those of
-    this Prometheus, empty for one alone: every gateway asks the first that is ready, since replicas scrape at different
-    moments and a caller that went from one to the other would see time run back. What is written goes to its own.
+    `alertmanager` and `thanos`, which takes samples, are `host:port`; without one, nothing is taken in for it.
+    `replicas`, `host:port` each, are those of this Prometheus, empty for one alone: every gateway asks the first that
+    is ready, since replicas scrape at different moments and a caller that went from one to the other would see time run
+    back. What is written goes to its own.
     """
     read = tuple(replicas) or (_PROMETHEUS,)
     upstreams = {_FEDERATE: read, _WRITE: (_PROMETHEUS,), _READ: read}
     if alertmanager is not None:
         upstreams[_ALERT] = (alertmanager,)
+    if thanos is not None:
+        upstreams[_STORE] = (thanos,)
     longest = max((len(query) for caller in callers for query in _longest_queries(caller.edge)), default=0)
     slowest = _slowest_answer(callers)
     gateway: dict[str, object] = {
@@ -227,6 +234,8 @@ _WRITE = _Way(
     WRITE_LIMIT,
     timedelta(seconds=30),
 )
+# Without the headers by which Thanos would take a request for another tenant's, or for one that is forwarded already.
+_STORE = replace(_WRITE, path="/api/v1/receive")
 _READ = _Way(
     "/api/v1/(?:query|query_range|series|labels|label/[A-Za-z0-9_]+/values|metadata|status/buildinfo)",
     ("GET", "POST"),
@@ -249,6 +258,8 @@ def _way(call: Call) -> _Way:
     match call:
         case RemoteWriteEdge():
             return _WRITE
+        case StoreEdge():
+            return _STORE
         case Reader():
             return _READ
         case AlertEdge():
@@ -396,7 +407,7 @@ def _refused_unless(planned: Matcher) -> Handler:
 def _planned_query(edge: Call) -> str:
     """Planned selectors, no more often than planned: fewer show nothing else, and one more comes without a gap."""
     match edge:
-        case RemoteWriteEdge() | AlertEdge():
+        case RemoteWriteEdge() | StoreEdge() | AlertEdge():
             return "^$"
         case Reader():
             return ""

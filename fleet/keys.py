@@ -10,7 +10,18 @@ import bcrypt
 
 from fleet.names import ALERT_CREDENTIALS, DISCOVERY_KEY, FEDERATION_CREDENTIALS, REMOTE_WRITE_CREDENTIALS
 from fleet.pem import authorities_in, signers_of
-from fleet.plan import FLEET, PUBLIC, AlertEdge, Discovery, Edge, FederationEdge, Key, RemoteWriteEdge
+from fleet.plan import (
+    FLEET,
+    PUBLIC,
+    AlertEdge,
+    Discovery,
+    Edge,
+    FederationEdge,
+    Key,
+    OwnWriteEdge,
+    RemoteWriteEdge,
+    StoreEdge,
+)
 
 
 class TargetGroup(TypedDict):
@@ -74,20 +85,20 @@ _BCRYPT_ALPHABET = bytes.maketrans(f"{_LETTERS}+/".encode(), f"./{_LETTERS}".enc
 
 
 def password_key(edge: Edge) -> str:
-    return edge.child if isinstance(edge, FederationEdge) else f"{edge.receiver}.password"
+    return edge.known_as if isinstance(edge, FederationEdge) else f"{edge.known_as}.password"
 
 
-def username_key(edge: RemoteWriteEdge) -> str:
-    return f"{edge.receiver}.username"
+def username_key(edge: OwnWriteEdge) -> str:
+    return f"{edge.known_as}.username"
 
 
 def tls_keys(edge: Edge) -> Mapping[str, str]:
     """Keys of the caller's Secret by what TLS uses each for: `ca`, `cert` and `key`, those that the edge needs."""
     keys: dict[str, str] = {}
     if edge.server is not None and edge.server.ca != PUBLIC:
-        keys["ca"] = f"{edge.callee}.ca"
+        keys["ca"] = f"{edge.known_as}.ca"
     if edge.key.has_certificate:
-        keys |= {"cert": f"{edge.callee}.crt", "key": f"{edge.callee}.key"}
+        keys |= {"cert": f"{edge.known_as}.crt", "key": f"{edge.known_as}.key"}
     return keys
 
 
@@ -97,7 +108,7 @@ def held(edge: Edge | Discovery) -> Mapping[str, Part]:
         return {DISCOVERY_KEY: "password"}
     parts: dict[str, Part] = {}
     if edge.key.has_password:
-        if isinstance(edge, RemoteWriteEdge):
+        if isinstance(edge, OwnWriteEdge):
             parts[username_key(edge)] = "username"
         parts[password_key(edge)] = "password"
     uses = {"ca": "ca", "cert": "certificate", "key": "key"}
@@ -127,7 +138,7 @@ def held_key(edge: Edge | Discovery, parts: Mapping[Part, str]) -> TargetGroup:
     return {"targets": [edge.id], "labels": labels}
 
 
-def inlined_key(edge: RemoteWriteEdge) -> TargetGroup:
+def inlined_key(edge: OwnWriteEdge) -> TargetGroup:
     """The same of a password that the operator copies from the Secret into Prometheus's configuration.
 
     This stands in the same configuration and is applied after the Secret: who has it has read the password after it.
@@ -157,7 +168,7 @@ def mounted(edge: Edge, key: str) -> str:
     match edge:
         case FederationEdge():
             secret = FEDERATION_CREDENTIALS
-        case RemoteWriteEdge():
+        case RemoteWriteEdge() | StoreEdge():
             secret = REMOTE_WRITE_CREDENTIALS
         case AlertEdge():
             secret = ALERT_CREDENTIALS

@@ -144,7 +144,7 @@ def _published(gateway: GatewayPlan, dialled: int) -> dict[str, object]:
 
 
 def _service(cluster: ClusterPlan, name: str, published: Mapping[str, object], selector: Mapping[str, str]) -> Manifest:
-    metadata = _metadata(cluster, name)
+    metadata = object_metadata(cluster, name)
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {**published, "selector": selector}}
 
 
@@ -180,7 +180,7 @@ def _routes(cluster: ClusterPlan) -> Iterator[Manifest]:
         yield {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "HTTPRoute",
-            "metadata": _metadata(cluster, service),
+            "metadata": object_metadata(cluster, service),
             "spec": {
                 "parentRefs": [{"name": parent.name, "namespace": parent.namespace}],
                 "hostnames": [address.host],
@@ -200,7 +200,7 @@ def _certificate(cluster: ClusterPlan) -> Manifest | None:
     return {
         "apiVersion": "cert-manager.io/v1",
         "kind": "Certificate",
-        "metadata": _metadata(cluster, GATEWAY_CERTIFICATE),
+        "metadata": object_metadata(cluster, GATEWAY_CERTIFICATE),
         "spec": {
             "secretName": GATEWAY_CERTIFICATE,
             "issuerRef": issuer,
@@ -232,7 +232,7 @@ def _backend_tls(cluster: ClusterPlan, fleet_ca: object) -> Sequence[Manifest]:
     policy: Manifest = {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "BackendTLSPolicy",
-        "metadata": _metadata(cluster, GATEWAY),
+        "metadata": object_metadata(cluster, GATEWAY),
         "spec": {
             "targetRefs": [{"group": "", "kind": "Service", "name": service} for service in _services(gateway)],
             "validation": {"hostname": gateway.certified, **trust},
@@ -241,7 +241,7 @@ def _backend_tls(cluster: ClusterPlan, fleet_ca: object) -> Sequence[Manifest]:
     bundle: Manifest = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(cluster, GATEWAY_CA),
+        "metadata": object_metadata(cluster, GATEWAY_CA),
         "data": {CA_KEY: ca},
     }
     return (policy, bundle) if ca is not None else (policy,)
@@ -251,7 +251,7 @@ def prometheus_rule(cluster: ClusterPlan, group: RuleGroup | AlertGroup) -> Mani
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
-        "metadata": _metadata(cluster, group.name),
+        "metadata": object_metadata(cluster, group.name),
         "spec": {"groups": [group.spec()]},
     }
 
@@ -275,13 +275,13 @@ def grafana_role(cluster: ClusterPlan) -> Manifest:
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
-        "metadata": _metadata(cluster, GRAFANA_ROLE),
+        "metadata": object_metadata(cluster, GRAFANA_ROLE),
         "rules": ROLE_RULES,
     }
 
 
 def network_policy(cluster: ClusterPlan, name: str, spec: Mapping[str, object]) -> Manifest:
-    metadata = _metadata(cluster, name)
+    metadata = object_metadata(cluster, name)
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
 
@@ -289,10 +289,10 @@ def _secret(cluster: ClusterPlan, name: str, data: Mapping[str, object]) -> Mani
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": _metadata(cluster, name),
+        "metadata": object_metadata(cluster, name),
         "stringData": dict(data),
     }
 
 
-def _metadata(cluster: ClusterPlan, name: str) -> dict[str, object]:
+def object_metadata(cluster: ClusterPlan, name: str) -> dict[str, object]:
     return {"name": name, "namespace": cluster.namespace, "labels": object_labels(cluster.tier)}

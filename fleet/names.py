@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from typing import Literal, get_args
 
 
 class Tier(StrEnum):
@@ -35,6 +36,13 @@ CA_KEY = "ca.crt"
 PROMETHEUS_PORT = 9090
 GATEWAY_FACTS_PORT = 9444
 """On loopback: what the running gateway accepts, and its own metrics."""
+
+THANOS = "thanos"
+"""What senders call the fleet's own, and what the names of all of its parts begin with."""
+ThanosPart = Literal["receive", "ingest", "query", "store", "compact"]
+THANOS_PARTS: tuple[ThanosPart, ...] = get_args(ThanosPart)
+# Thanos's own defaults.
+THANOS_GRPC_PORT, THANOS_HTTP_PORT, THANOS_WRITE_PORT = 10901, 10902, 19291
 
 GRAFANA = f"{RELEASE}-grafana"
 GRAFANA_ADMIN = "grafana-admin"
@@ -77,6 +85,20 @@ def authority_number(name: str) -> int | None:
 def server_name(cluster: str) -> str:
     """What the certificate of a cluster's gateway is for: addresses change, and some are known only after `up`."""
     return f"{cluster}.{PROJECT}.internal"
+
+
+def thanos_workload(part: ThanosPart) -> str:
+    """Its pods', and the Service's where there is one for all of them."""
+    return f"{THANOS}-{part}"
+
+
+def thanos_labels(part: ThanosPart) -> dict[str, str]:
+    return {"app.kubernetes.io/name": THANOS, "app.kubernetes.io/component": part}
+
+
+def thanos_url(namespace: str) -> str:
+    """Within the global cluster, where it answers PromQL."""
+    return f"http://{thanos_workload('query')}.{namespace}.svc:{THANOS_HTTP_PORT}"
 
 
 def replica_pod(number: int) -> str:

@@ -10,7 +10,21 @@ from urllib.parse import urlsplit
 
 from fleet import manifests
 from fleet.manifests import Manifest
-from fleet.names import ALERTMANAGER, ALERTMANAGER_PORT, GATEWAY_PORT, OPERATOR, PROMETHEUS, PROMETHEUS_PORT, RELEASE
+from fleet.names import (
+    ALERTMANAGER,
+    ALERTMANAGER_PORT,
+    GATEWAY_PORT,
+    OPERATOR,
+    PROMETHEUS,
+    PROMETHEUS_PORT,
+    RELEASE,
+    THANOS_GRPC_PORT,
+    THANOS_HTTP_PORT,
+    THANOS_WRITE_PORT,
+    ThanosPart,
+    thanos_labels,
+    thanos_workload,
+)
 from fleet.page import NetworkPolicies, WriterAuth, is_in_cluster
 from fleet.plan import ClusterPlan
 from fleet.values import chart_values, is_on
@@ -26,6 +40,7 @@ _KUBE_STATE_METRICS = {
     "matchLabels": {"app.kubernetes.io/name": "kube-state-metrics", "app.kubernetes.io/instance": RELEASE}
 }
 _ANY_POD: Peer = {"namespaceSelector": {}}
+_ANYBODY: Rule = {"ports": [{"protocol": "TCP"}]}
 _GRAFANA = {"matchLabels": {"app.kubernetes.io/name": "grafana", "app.kubernetes.io/instance": RELEASE}}
 _JOBS = [f"{RELEASE}-{job}" for job in ("admission-create", "admission-patch", "crds-upgrade")]
 _CHART_JOBS = {"matchExpressions": [{"key": "batch.kubernetes.io/job-name", "operator": "In", "values": _JOBS}]}
@@ -69,6 +84,48 @@ def network_policies(cluster: ClusterPlan) -> Sequence[Manifest]:
     return tuple(manifests.network_policy(cluster, name, spec) for name, spec in specs.items())
 
 
+def thanos_policies(cluster: ClusterPlan) -> Sequence[Manifest]:
+    """Those of the Thanos beside it, one for each of its parts; none where the page switches them off."""
+    if cluster.network_policies is None or cluster.thanos is None:
+        return ()
+    known = cluster.network_policies
+    scraped = _rule("from", [_pods(_PROMETHEUS)], [THANOS_HTTP_PORT])
+    asked = [scraped, *_through_api_server(known, THANOS_HTTP_PORT)]
+    if cluster.grafana:
+        asked.append(_rule("from", [_pods(_GRAFANA)], [THANOS_HTTP_PORT]))
+    # The gateway is beside Prometheus.
+    written = _rule("from", [_pods(_PROMETHEUS)], [THANOS_WRITE_PORT])
+    ingest, store = (_rule("to", [_thanos(part)], [THANOS_GRPC_PORT]) for part in ("ingest", "store"))
+    # Where a bucket is, the page need not say.
+    bucket: list[Rule] = [] if cluster.thanos.object_storage.volume is not None else [_dns(), _ANYBODY]
+    specs: Mapping[ThanosPart, tuple[list[Rule], list[Rule]]] = {
+        "receive": ([written, scraped], [ingest]),
+        "ingest": ([_asked_by("receive", "query"), scraped], bucket),
+        "query": (asked, [ingest, store]),
+        "store": ([_asked_by("query"), scraped], bucket),
+        "compact": ([scraped], bucket),
+    }
+    return tuple(
+        manifests.network_policy(
+            cluster, thanos_workload(part), _spec({"matchLabels": thanos_labels(part)}, ingress, egress)
+        )
+        for part, (ingress, egress) in specs.items()
+    )
+
+
+def _asked_by(*parts: ThanosPart) -> Rule:
+    return _rule("from", [_thanos(part) for part in parts], [THANOS_GRPC_PORT])
+
+
+def _thanos(part: ThanosPart) -> Peer:
+    return _pods({"matchLabels": thanos_labels(part)})
+
+
+def _through_api_server(known: NetworkPolicies, port: int) -> list[Rule]:
+    """Through it ask `fleet status` and whoever else may use the Service's proxy."""
+    return [_rule("from", _blocks(known.api_server), [port])] if known.api_server is not None else []
+
+
 def host_ports(cluster: ClusterPlan) -> list[int]:
     """What its Prometheus scrapes on the nodes' own network, where no pod selector reaches."""
     values = chart_values(cluster)
@@ -76,10 +133,10 @@ def host_ports(cluster: ClusterPlan) -> list[int]:
 
 
 def _prometheus(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:
-    ingress = [_rule("from", [_pods({})], [PROMETHEUS_PORT, _RELOADER_PORT])]
-    if known.api_server is not None:
-        # Through it ask `fleet status` and whoever else may use the Service's proxy.
-        ingress.append(_rule("from", _blocks(known.api_server), [PROMETHEUS_PORT]))
+    ingress = [
+        _rule("from", [_pods({})], [PROMETHEUS_PORT, _RELOADER_PORT]),
+        *_through_api_server(known, PROMETHEUS_PORT),
+    ]
     if cluster.gateway is not None:
         ingress.append(_rule("from", _blocks(known.callers), [GATEWAY_PORT]))
     # Any pod may ask to be scraped, by a ServiceMonitor or an annotation, at any port.
@@ -113,8 +170,7 @@ def _alertmanager(known: NetworkPolicies, *, with_grafana: bool) -> Rule:
     if known.api_server is not None:
         ingress.append(_rule("from", _blocks(known.api_server), [ALERTMANAGER_PORT]))
     # Whom it notifies, and at which port, is for its own configuration to say.
-    anybody: Rule = {"ports": [{"protocol": "TCP"}]}
-    return _spec(_ALERTMANAGER, ingress, [_dns(), anybody, {"to": replicas, "ports": gossip}])
+    return _spec(_ALERTMANAGER, ingress, [_dns(), _ANYBODY, {"to": replicas, "ports": gossip}])
 
 
 def _grafana(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from fleet.duration import format_duration
-from fleet.names import DISCOVERY_JOB, PROMETHEUS, Tier, service_labels
+from fleet.names import DISCOVERY_JOB, PROMETHEUS, THANOS_HTTP_PORT, Tier, service_labels, thanos_workload
 from fleet.plan import ClusterPlan, FederationEdge, Plan
 from fleet.rotation import planned_keys
 from fleet.rules import of_writers, rule_groups, without_gateways
@@ -72,6 +72,16 @@ def fleet_output(
             for cluster in plan.clusters.values()
             for edge in cluster.destinations
         ],
+        "stores": [
+            {
+                "sender": edge.sender,
+                "receiver": edge.receiver,
+                "metrics": list(edge.keep),
+                "labels": dict(edge.labels),
+            }
+            for edge in plan.stores
+            if edge.receiver in plan.clusters
+        ],
         **planned_keys(plan).model_dump(mode="json"),
         "readers": [
             {"reader": reader.name, "cluster": cluster.name, "url": gateway_urls.get(cluster.name)}
@@ -83,12 +93,22 @@ def fleet_output(
             for cluster in plan.clusters.values()
             if cluster.tier is not Tier.EDGE
         },
+        "thanos": {
+            cluster.name: thanos_path(cluster.namespace)
+            for cluster in plan.clusters.values()
+            if cluster.thanos is not None
+        },
     }
 
 
 def query_path(namespace: str) -> str:
     """Prometheus's HTTP API as a path of the cluster's API server, for those whom the API server lets in."""
     return f"/api/v1/namespaces/{namespace}/services/{PROMETHEUS}:9090/proxy"
+
+
+def thanos_path(namespace: str) -> str:
+    """The same of Thanos Query."""
+    return f"/api/v1/namespaces/{namespace}/services/{thanos_workload('query')}:{THANOS_HTTP_PORT}/proxy"
 
 
 def _federation(edge: FederationEdge) -> dict[str, object]:

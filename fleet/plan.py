@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from fleet.names import DISCOVERY_JOB, Tier
+from fleet.names import DISCOVERY_JOB, THANOS, Tier
 from fleet.page import (
     Alerting,
     Alertmanager,
@@ -28,6 +28,7 @@ from fleet.page import (
     Resources,
     Rule,
     Storage,
+    Thanos,
     Tls,
     Waves,
 )
@@ -150,6 +151,11 @@ class FederationEdge:
         return self.child
 
     @property
+    def known_as(self) -> str:
+        """By which the parent's keys for it are called."""
+        return self.child
+
+    @property
     def lower(self) -> str:
         return self.child
 
@@ -224,6 +230,11 @@ class _SendingEdge:
         return self.receiver
 
     @property
+    def known_as(self) -> str:
+        """By which the sender's keys for it are called."""
+        return self.receiver
+
+    @property
     def lower(self) -> str:
         return self.sender
 
@@ -257,13 +268,17 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class RemoteWriteEdge(_SendingEdge):
-    """Samples, to `/api/v1/write`."""
+    """Samples, to the receiver's Prometheus."""
 
     keep: tuple[str, ...]
     """Metric names that may leave the sender."""
     queue: Queue
     replicas: tuple[Replica, ...]
     """Of the receiver: a sample that one of them lacks is missing in half of the answers."""
+
+    @property
+    def path(self) -> str:
+        return "/api/v1/write"
 
     def carries(self, metric: str) -> bool:
         """Whether series of this name go up by it."""
@@ -299,7 +314,61 @@ class AlertEdge(_SendingEdge):
         return f"{self.sender}-alerts-{self.receiver}"
 
 
-Edge = FederationEdge | RemoteWriteEdge | AlertEdge
+@dataclass(frozen=True, slots=True)
+class StoreEdge(_SendingEdge):
+    """Samples, to the Thanos beside `receiver`."""
+
+    keep: tuple[str, ...]
+    """Names and patterns of the metrics that may leave the sender; empty for all."""
+    asserts_cluster: bool
+    """Whether every sample has the sender's own `cluster`: a leaf or an edge speaks for itself alone."""
+    replica_label: str | None
+    """By which Thanos tells the sender's replicas apart; None where there is one."""
+    rate: float | None
+    """Samples per second that are expected; None where raw series are sent and the page does not say how many."""
+    queue: Queue
+    address: Address
+
+    @property
+    def name(self) -> str:
+        """The sender's queue: its metrics have it as `remote_name`."""
+        return THANOS
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        """Receivers share samples among themselves: to a sender they are one."""
+        return (Replica(self.name, self.address, self.server.name),)
+
+    @property
+    def path(self) -> str:
+        return "/api/v1/receive"
+
+    @property
+    def known_as(self) -> str:
+        """No cluster's name has a dot."""
+        return f"{self.receiver}.{THANOS}"
+
+    def carries(self, metric: str) -> bool:
+        return keeps(self.keep, metric)
+
+    @property
+    def store(self) -> tuple[str, str | None]:
+        """As a destination's."""
+        return THANOS, None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Forced onto every sample, since external labels never override a label that a series has."""
+        return _asserted(self)
+
+    @property
+    def id(self) -> str:
+        return f"{self.sender}-stores-{self.receiver}"
+
+
+Edge = FederationEdge | RemoteWriteEdge | StoreEdge | AlertEdge
+OwnWriteEdge = RemoteWriteEdge | StoreEdge
+"""Along which samples go through a gateway of the fleet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,13 +403,22 @@ class DestinationEdge:
     @property
     def labels(self) -> Mapping[str, str]:
         """Forced onto every sample, since external labels never override a label that a series has."""
-        if not self.asserts_cluster:
-            return {}
-        return {"cluster": self.sender} | ({"region": self.region} if self.region is not None else {})
+        return _asserted(self)
+
+    @property
+    def store(self) -> tuple[str, str | None]:
+        """What two of them have in common that lead to one and the same store."""
+        return self.destination.store
 
 
-WriteEdge = RemoteWriteEdge | DestinationEdge
-"""Along which samples leave a cluster, to the fleet's own global Prometheus or to somebody else."""
+def _asserted(edge: StoreEdge | DestinationEdge) -> Mapping[str, str]:
+    if not edge.asserts_cluster:
+        return {}
+    return {"cluster": edge.sender} | ({"region": edge.region} if edge.region is not None else {})
+
+
+WriteEdge = OwnWriteEdge | DestinationEdge
+"""Along which samples leave a cluster: to the fleet's own global Prometheus or Thanos, or to somebody else."""
 
 
 def keeps(keep: Sequence[str], metric: str) -> bool:
@@ -475,6 +553,8 @@ class ClusterPlan:
     """Whether a Grafana runs beside its Prometheus."""
     data_sources: tuple[DataSource, ...]
     """What this Grafana asks beside that Prometheus."""
+    thanos: Thanos | None
+    """What runs beside its Prometheus for others to write to."""
     discovery: Discovery | None
     """Children outside of the fleet that it federates; None where the page allows none."""
     network_policies: NetworkPolicies | None
@@ -495,6 +575,7 @@ class Plan:
     clusters: Mapping[str, ClusterPlan]
     federation: tuple[FederationEdge, ...]
     remote_write: tuple[RemoteWriteEdge, ...]
+    stores: tuple[StoreEdge, ...]
     alerts: tuple[AlertEdge, ...]
     authority: Authority
     dashboards: bool
@@ -519,6 +600,7 @@ class Plan:
             clusters=own,
             federation=tuple(filter(touched, self.federation)),
             remote_write=tuple(filter(touched, self.remote_write)),
+            stores=tuple(filter(touched, self.stores)),
             alerts=tuple(filter(touched, self.alerts)),
             outside={name: cluster for name, cluster in self.clusters.items() if name not in own},
         )
@@ -534,6 +616,7 @@ class Plan:
             clusters={name: cluster for name, cluster in self.clusters.items() if name not in names},
             federation=tuple(filter(stays, self.federation)),
             remote_write=tuple(filter(stays, self.remote_write)),
+            stores=tuple(filter(stays, self.stores)),
             alerts=tuple(filter(stays, self.alerts)),
         )
 
@@ -553,7 +636,11 @@ class Plan:
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        return (*self.federation, *self.remote_write, *self.alerts)
+        return (*self.federation, *self.own_writes, *self.alerts)
+
+    @property
+    def own_writes(self) -> tuple[OwnWriteEdge, ...]:
+        return (*self.remote_write, *self.stores)
 
     @property
     def keyed(self) -> tuple[Edge | Discovery, ...]:
@@ -582,6 +669,9 @@ class Plan:
 
     def written_by(self, sender: str) -> tuple[RemoteWriteEdge, ...]:
         return tuple(edge for edge in self.remote_write if edge.sender == sender)
+
+    def own_writes_of(self, sender: str) -> tuple[OwnWriteEdge, ...]:
+        return tuple(edge for edge in self.own_writes if edge.sender == sender)
 
     def alerts_of(self, sender: str) -> tuple[AlertEdge, ...]:
         return tuple(edge for edge in self.alerts if edge.sender == sender)

@@ -14,7 +14,7 @@ from fleet.errors import FleetError, Problem
 from fleet.keys import mounted, password_key, tls_keys, username_key
 from fleet.names import DESTINATION_CREDENTIALS, PROJECT, REMOTE_WRITE_CREDENTIALS, REPLICA_LABEL
 from fleet.page import AzureAd, Brought, Destination, OAuth2, SigV4
-from fleet.plan import DestinationEdge, RemoteWriteEdge, WriteEdge
+from fleet.plan import DestinationEdge, OwnWriteEdge, RemoteWriteEdge, WriteEdge
 from fleet.queues import Queue
 
 Fields = dict[str, object]
@@ -46,7 +46,7 @@ Source = str | InConfig
 
 def write_queue(edge: WriteEdge, url: object, replica: int) -> Fields:
     """`url` may be an Output in the program; it is that of the receiver's replica of this number."""
-    if isinstance(edge, RemoteWriteEdge):
+    if isinstance(edge, OwnWriteEdge):
         to = edge.replicas[replica]
         fields: Fields = {"name": to.name, "url": url, **_own_fields(edge, to.server)}
     else:
@@ -70,7 +70,7 @@ def _asked_for(destination: Destination) -> Fields:
     return fields
 
 
-def _own_fields(edge: RemoteWriteEdge, server: str) -> Fields:
+def _own_fields(edge: OwnWriteEdge, server: str) -> Fields:
     basic_auth = {
         "username": {"name": REMOTE_WRITE_CREDENTIALS, "key": username_key(edge)},
         "password": {"name": REMOTE_WRITE_CREDENTIALS, "key": password_key(edge)},
@@ -90,12 +90,17 @@ def _relabelling(edge: WriteEdge) -> Iterator[Fields]:
         yield {"action": "keep", "sourceLabels": ["__name__"], "regex": "|".join(edge.keep)}
     for label, value in edge.labels.items():
         yield {"targetLabel": label, "replacement": value}
-    if isinstance(edge, DestinationEdge) and edge.replica_label not in {None, REPLICA_LABEL}:
-        yield {"sourceLabels": [REPLICA_LABEL], "targetLabel": edge.replica_label}
+    if (label := replica_label(edge)) not in {None, REPLICA_LABEL}:
+        yield {"sourceLabels": [REPLICA_LABEL], "targetLabel": label}
         yield {"action": "labeldrop", "regex": REPLICA_LABEL}
     if edge.region is None and edge.labels:
         # An application's own label must not count in another's region.
         yield {"action": "labeldrop", "regex": "region"}
+
+
+def replica_label(edge: WriteEdge) -> str | None:
+    """By which the receiver tells the sender's replicas apart; None where it need not."""
+    return None if isinstance(edge, RemoteWriteEdge) else edge.replica_label
 
 
 def queue_config(queue: Queue) -> Fields:

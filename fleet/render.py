@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import yaml
 
-from fleet import manifests
+from fleet import manifests, thanos
 from fleet.alertmanager import urls_in_config
 from fleet.alerts import alert_groups
 from fleet.dashboards import dashboards
@@ -15,9 +15,19 @@ from fleet.gateway import ACCOUNTS_KEY, CONFIG_KEY
 from fleet.keys import held
 from fleet.manifests import Manifest
 from fleet.names import ALERTMANAGERS_KEY, CA_KEY, HELD_KEYS, Tier
-from fleet.network_policies import network_policies
+from fleet.network_policies import network_policies, thanos_policies
 from fleet.notifier import alertmanagers
-from fleet.plan import PUBLIC, ClusterPlan, Discovery, Edge, GatewayPlan, Plan, Replica
+from fleet.plan import (
+    PUBLIC,
+    ClusterPlan,
+    Discovery,
+    Edge,
+    GatewayPlan,
+    OwnWriteEdge,
+    Plan,
+    Replica,
+    StoreEdge,
+)
 from fleet.remote_write import held_sources
 from fleet.rules import rule_groups
 from fleet.values import Child, Receiver, chart_values
@@ -46,13 +56,14 @@ def rendered_values(
     def address(name: str) -> str:
         return addresses.get(name) or _address(plan.cluster(name))
 
-    def write_url(replica: Replica) -> str:
-        host = replica.address.host or f"{replica.name.replace('/', '-')}.gateway.invalid"
-        return f"https://{addresses.get(replica.name) or f'{host}:{replica.address.port}'}/api/v1/write"
+    def write_url(edge: OwnWriteEdge, replica: Replica) -> str:
+        called = edge.receiver if isinstance(edge, StoreEdge) else replica.name
+        host = replica.address.host or f"{called.replace('/', '-')}.gateway.invalid"
+        return f"https://{addresses.get(called) or f'{host}:{replica.address.port}'}{edge.path}"
 
     children = [Child(edge, address(edge.child)) for edge in plan.federated_by(cluster.name)]
-    own = plan.written_by(cluster.name)
-    receivers = [Receiver(edge, write_url(to), number) for edge in own for number, to in enumerate(edge.replicas)]
+    own = plan.own_writes_of(cluster.name)
+    receivers = [Receiver(edge, write_url(edge, to), number) for edge in own for number, to in enumerate(edge.replicas)]
     receivers += [Receiver(edge, edge.destination.url) for edge in cluster.destinations]
     return chart_values(cluster, children, receivers)
 
@@ -90,6 +101,7 @@ def manifests_of(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     """Every object beside the chart's, placeholders where a secret or what `up` makes will stand."""
     yield manifests.namespace(cluster)
     yield from network_policies(cluster)
+    yield from _thanos(cluster)
     if cluster.gateway is not None:
         yield from _gateway_manifests(cluster, cluster.gateway)
     calls: list[Edge | Discovery] = [*plan.federated_by(cluster.name)]
@@ -110,6 +122,20 @@ def manifests_of(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
         yield from _shown(plan, cluster)
 
 
+def _thanos(cluster: ClusterPlan) -> Iterator[Manifest]:
+    if (page := cluster.thanos) is None:
+        return
+    yield from thanos_policies(cluster)
+    yield from thanos.services(cluster, page).values()
+    yield thanos.topology(cluster, PUBLIC_PLACEHOLDER, PUBLIC_PLACEHOLDER)
+    if page.object_storage.volume is not None:
+        yield thanos.objects_volume(cluster, page.object_storage.volume)
+    from_config = page.object_storage.config is not None
+    if from_config:
+        yield thanos.objects_secret(cluster, SECRET_PLACEHOLDER)
+    yield from thanos.workloads(cluster, page, PUBLIC_PLACEHOLDER if from_config else None)
+
+
 def _shown(plan: Plan, top: ClusterPlan) -> Iterator[Manifest]:
     if top.grafana:
         yield manifests.grafana_admin(top, SECRET_PLACEHOLDER)
@@ -119,7 +145,7 @@ def _shown(plan: Plan, top: ClusterPlan) -> Iterator[Manifest]:
 
 
 def _write_credentials(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
-    if writes := plan.written_by(cluster.name):
+    if writes := plan.own_writes_of(cluster.name):
         yield manifests.remote_write_credentials(cluster, _held_data(writes))
     if keys := [key for edge in cluster.destinations for key in held_sources(edge)]:
         yield manifests.destination_credentials(cluster, dict.fromkeys(keys, SECRET_PLACEHOLDER))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from fleet.errors import Problem, at, yaml_at
 from fleet.keys import tls_keys
 from fleet.names import authority_name, authority_number
-from fleet.plan import FLEET, Discovery, Edge, Plan, RemoteWriteEdge
+from fleet.plan import FLEET, Discovery, Edge, OwnWriteEdge, Plan
 
 
 class AuthorityState(BaseModel, frozen=True):
@@ -227,7 +227,7 @@ def _caller_faults(edge: Edge | Discovery, expected: Expected, held: Sequence[He
 
 def _ways(edge: Edge | Discovery) -> int:
     """In how many ways its key reaches the caller: mounted files, and a password that the operator inlines."""
-    if not isinstance(edge, RemoteWriteEdge):
+    if not isinstance(edge, OwnWriteEdge):
         return 1
     return edge.key.has_password + bool(tls_keys(edge))
 

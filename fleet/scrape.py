@@ -13,9 +13,11 @@ from fleet.names import (
     GATEWAY_JOB,
     HELD_KEYS,
     HELD_KEYS_JOB,
+    PROJECT,
+    THANOS,
     service_labels,
 )
-from fleet.plan import AlertEdge, DiscoveredEdge, FederationEdge, RemoteWriteEdge
+from fleet.plan import AlertEdge, DiscoveredEdge, FederationEdge, OwnWriteEdge
 from fleet.promql import Selector
 
 Job = dict[str, object]
@@ -57,7 +59,7 @@ def discovery_job(edge: DiscoveredEdge) -> Job:
     }
 
 
-def held_keys_job(secrets: Sequence[str], inlined: Sequence[RemoteWriteEdge]) -> Job:
+def held_keys_job(secrets: Sequence[str], inlined: Sequence[OwnWriteEdge]) -> Job:
     """Scrapes nothing: among its dropped targets this very process tells which keys it holds.
 
     From the mounted `secrets`, and of edges whose password is `inlined` in this configuration.
@@ -166,6 +168,22 @@ def _provenance(edge: FederationEdge) -> list[dict[str, object]]:
         return [planned, {"action": "labeldrop", "regex": "cluster|datacenter|environment|level|region"}, *overwrite]
     # Without a region of its own, it must not count in another's.
     return [planned, *([] if edge.region is not None else [{"action": "labeldrop", "regex": "region"}]), *overwrite]
+
+
+def thanos_job(namespace: str) -> Job:
+    """Every pod of the Thanos beside this Prometheus."""
+    label = "__meta_kubernetes_pod_label_app_kubernetes_io"
+    wanted = {f"{label}_name": THANOS, f"{label}_part_of": PROJECT, "__meta_kubernetes_pod_container_port_name": "http"}
+    return {
+        "job_name": THANOS,
+        "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [namespace]}}],
+        "relabel_configs": [
+            *({"action": "keep", "source_labels": [source], "regex": value} for source, value in wanted.items()),
+            _copy("__meta_kubernetes_namespace", "namespace"),
+            _copy("__meta_kubernetes_pod_name", "pod"),
+            _copy(f"{label}_component", "component"),
+        ],
+    }
 
 
 def annotated_pods_job() -> Job:

@@ -1,16 +1,20 @@
-"""Volumes as the operator asks for them, for Prometheus and Alertmanager alike."""
+"""Volumes as they are asked for, by the operator for Prometheus and Alertmanager, and for what it does not know."""
 
 from fleet.page import Storage
 
 
 def volume_claim(storage: Storage) -> dict[str, object]:
+    return {"volumeClaimTemplate": {"spec": claim_spec(storage)}}
+
+
+def claim_spec(storage: Storage) -> dict[str, object]:
     spec: dict[str, object] = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": storage.size}},
     }
     if storage.class_ is not None:
         spec["storageClassName"] = storage.class_
-    return {"volumeClaimTemplate": {"spec": spec}}
+    return spec
 
 
 KEPT = {"whenDeleted": "Retain", "whenScaled": "Retain"}

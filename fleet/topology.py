@@ -1,13 +1,13 @@
 """A plan for people to read: its edges as a table, and as a drawing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from rich.table import Table
 
 from fleet.duration import format_duration
-from fleet.names import Tier
-from fleet.plan import ClusterPlan, DestinationEdge, DiscoveredEdge, Plan
+from fleet.names import THANOS, Tier
+from fleet.plan import ClusterPlan, DestinationEdge, DiscoveredEdge, Plan, StoreEdge
 
 Format = Literal["table", "mermaid"]
 
@@ -39,6 +39,9 @@ def topology_table(plan: Plan) -> Table:
         ends = _named(plan, edge.sender), _named(plan, edge.receiver)
         what, waves = f"{len(edge.keep)} metrics", wave(edge.sender, edge.receiver)
         table.add_row(*ends, "remote write", what, "at once", "-", *waves)
+    for edge in plan.stores:
+        ends = _named(plan, edge.sender), f"{edge.name} at {_named(plan, edge.receiver)}"
+        table.add_row(*ends, "remote write", _kept(edge), "at once", _rate(edge), *wave(edge.sender, edge.receiver))
     for edge in plan.alerts:
         ends = _named(plan, edge.sender), _named(plan, edge.receiver)
         table.add_row(*ends, "alerts", "whatever fires", "at once", "-", *wave(edge.sender, edge.receiver))
@@ -49,7 +52,7 @@ def topology_table(plan: Plan) -> Table:
     return table
 
 
-def _kept(edge: DestinationEdge) -> str:
+def _kept(edge: DestinationEdge | StoreEdge) -> str:
     shown = ", ".join(edge.keep) or "everything"
     return shown if len(shown) <= _WIDE else f"{len(edge.keep)} patterns"
 
@@ -57,7 +60,7 @@ def _kept(edge: DestinationEdge) -> str:
 _WIDE = 24  # characters, from which on a column pushes others out of the table
 
 
-def _rate(edge: DestinationEdge) -> str:
+def _rate(edge: DestinationEdge | StoreEdge) -> str:
     return "unknown" if edge.rate is None else f"{edge.rate:,.0f}/s"
 
 
@@ -107,6 +110,14 @@ def _drawing(plan: Plan) -> Iterator[str]:
         yield f'{nodes[edge.sender]} -.->|"{len(edge.keep)} metrics"| {nodes[edge.receiver]}'
     for edge in plan.alerts:
         yield f'{nodes[edge.sender]} -.->|"alerts"| {nodes[edge.receiver]}'
+    yield from _draw_stores(plan, nodes)
+
+
+def _draw_stores(plan: Plan, nodes: Mapping[str, str]) -> Iterator[str]:
+    if plan.stores:
+        yield f't[("{THANOS}<br/>at {plan.stores[0].receiver}")]'
+    for edge in plan.stores:
+        yield f'{nodes[edge.sender]} -.->|"{_kept(edge)}"| t'
     outward = [edge for cluster in plan.clusters.values() for edge in cluster.destinations]
     kinds = {edge.name: edge.destination.kind for edge in outward}
     for number, (name, kind) in enumerate(kinds.items()):

@@ -26,11 +26,11 @@ from fleet.names import (
     service_labels,
 )
 from fleet.page import Resources
-from fleet.plan import ClusterPlan, FederationEdge, RemoteWriteEdge, WriteEdge
+from fleet.plan import ClusterPlan, FederationEdge, OwnWriteEdge, WriteEdge
 from fleet.quantity import parse_quantity
 from fleet.queues import TAKEN_LATE
-from fleet.remote_write import write_queue
-from fleet.scrape import annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job
+from fleet.remote_write import replica_label, write_queue
+from fleet.scrape import Job, annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job, thanos_job
 from fleet.storage import KEPT, volume_claim
 
 Values = dict[str, object]
@@ -180,7 +180,7 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         "externalLabels": dict(cluster.external_labels),
         # The operator's own `prometheus` and `prometheus_replica` would travel up on every series.
         "prometheusExternalLabelNameClear": True,
-        **_replica_label(cluster),
+        **_replica_label(receivers),
         "scrapeInterval": format_duration(cluster.scrape_interval),
         **({"scrapeTimeout": format_duration(cluster.scrape_timeout)} if cluster.scrape_timeout is not None else {}),
         # The keys are files of this Prometheus, and a ServiceMonitor of any team may name a file to send along. A
@@ -198,8 +198,7 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         jobs.append(annotated_pods_job())
     else:
         spec["evaluationInterval"] = format_duration(cluster.rule_interval)
-    if cluster.gateway is not None:
-        jobs += gateway_jobs(cluster.scrape_interval)
+    jobs += _beside(cluster)
     secrets = [*_mounted_secrets(cluster, children, receivers)]
     if secrets:
         spec["secrets"] = secrets
@@ -226,9 +225,17 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
     return {**spec, "containers": containers, "volumes": volumes}
 
 
-def _replica_label(cluster: ClusterPlan) -> Values:
-    """For destinations that keep one replica's samples. Parents drop it, and so do alerts."""
-    if any(edge.replica_label is not None for edge in cluster.destinations):
+def _beside(cluster: ClusterPlan) -> Iterator[Job]:
+    """What of its own monitoring no object of the chart has it scrape."""
+    if cluster.gateway is not None:
+        yield from gateway_jobs(cluster.scrape_interval)
+    if cluster.thanos is not None:
+        yield thanos_job(cluster.namespace)
+
+
+def _replica_label(receivers: Sequence[Receiver]) -> Values:
+    """For stores that keep one replica's samples, or show one's. Parents drop it, and so do alerts."""
+    if any(replica_label(receiver.edge) is not None for receiver in receivers):
         return {"replicaExternalLabelName": REPLICA_LABEL}
     return {"replicaExternalLabelNameClear": True}
 
@@ -243,9 +250,9 @@ def _mounted_secrets(cluster: ClusterPlan, children: Sequence[Child], receivers:
         yield ALERT_CREDENTIALS
 
 
-def _own(receivers: Sequence[Receiver]) -> Iterable[RemoteWriteEdge]:
+def _own(receivers: Sequence[Receiver]) -> Iterable[OwnWriteEdge]:
     """The fleet's own edges among them."""
-    edges = (receiver.edge for receiver in receivers if isinstance(receiver.edge, RemoteWriteEdge))
+    edges = (receiver.edge for receiver in receivers if isinstance(receiver.edge, OwnWriteEdge))
     return {edge.id: edge for edge in edges}.values()
 
 

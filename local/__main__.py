@@ -21,7 +21,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 @app.command()
-def demo() -> None:
+def demo(
+    profile: Annotated[str | None, typer.Option(help="What to lay over stack dev's page: thanos.")] = None,
+) -> None:
     """Build the tools, start the clusters, deploy stack dev and wait for samples at the top.
 
     FLEET_CHART and FLEET_CHART_VERSION name another chart than the stack's: a path, or oci:// and its version.
@@ -33,7 +35,7 @@ def demo() -> None:
     os.chdir(CHECKOUT)
     leftovers.claim(LOCAL)
     try:
-        run()
+        run(profile)
     except KeyboardInterrupt:
         raise LocalError("Stopped. `make demo` goes on from here; `make down` takes everything away.") from None
 

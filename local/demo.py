@@ -23,20 +23,24 @@ from local.clusters import LocalFleet
 from local.debian import ensure_debian_packages
 from local.environment import CHECKOUT, LOCAL, STACK
 from local.errors import LocalError
-from local.images import archive
-from local.page import local_plan
+from local.images import archive, tools_of
+from local.page import local_plan, stack_file
 from local.progress import say, step
 from local.rendering import image_references
 from local.run_lock import run_lock
+from local.volumes import ensure_bucket
 
 DATA_SECONDS = 180
 """Within which samples must be at the top once everything is deployed."""
 
 
-def demo() -> None:
-    """Raises LocalError or FleetError with what is wrong and what to do; the next run goes on from there."""
+def demo(profile: str | None = None) -> None:
+    """Of stack dev, with what `profile` lays over its page; the next run goes on from where one has ended.
+
+    Raises LocalError or FleetError with what is wrong and what to do.
+    """
     with _only_run():
-        _bring_up()
+        _bring_up(stack_file(profile))
 
 
 @contextmanager
@@ -51,8 +55,8 @@ def _only_run() -> Generator[None]:
         yield
 
 
-def _bring_up() -> None:
-    plan = local_plan()
+def _bring_up(file: Path) -> None:
+    plan = local_plan(file)
     ensure_debian_packages()
     # Before the tools are built: what is in its way can be known now.
     network.ensure_bridge(LOCAL)
@@ -67,8 +71,11 @@ def _bring_up() -> None:
             importing = [pool.submit(cluster.import_images, images[cluster.node.name]) for cluster in clusters]
             for each in importing:
                 each.result()
+    for cluster in clusters:
+        if (thanos := plan.clusters[cluster.node.name].thanos) is not None and thanos.object_storage.volume is not None:
+            ensure_bucket(cluster)
     _apply("workload.yaml", plan, Tier.LEAF, Tier.EDGE)
-    stack.deploy(plan)
+    stack.deploy(plan, file)
     _apply("workload.monitor.yaml", plan, Tier.LEAF)
     statuses = _wait_for_data(plan)
     Console().print(status_table(statuses))
@@ -93,6 +100,7 @@ def _pack(plan: Plan, tools: Path) -> Mapping[str, Path]:
             chart_assembly.small_chart(LOCAL / "chart")
     with step("render the chart for every cluster"):
         references = image_references(plan, toolchain.version("kubectl"))
+    toolchain.ensure_on_demand(tools_of(each for names in references.values() for each in names))
     return {name: archive({*references[name], *_WORKLOAD_IMAGES}, tools) for name in plan.clusters}
 
 

@@ -80,6 +80,7 @@ IMAGES = {
         environment=(*Image.environment, "XDG_CONFIG_HOME=/config", "XDG_DATA_HOME=/data"),
         folders=("/srv", "/config", "/data"),
     ),
+    "thanos/thanos": _image("thanos", "/bin/thanos"),
     "kubectl": _image("kubectl", "/bin/kubectl"),
     "library/busybox": Image(
         "busybox",
@@ -101,7 +102,6 @@ _SWITCHES = {
     "bats/bats": "grafana.testFramework.enabled=false",
     "prometheus-operator/admission-webhook": "prometheusOperator.admissionWebhooks.deployment.enabled=false",
     "kube-webhook-certgen": "prometheusOperator.admissionWebhooks.enabled=false",
-    "thanos/thanos": "thanosRuler.enabled=false and no prometheus.prometheusSpec.thanos",
     "brancz/kube-rbac-proxy": (
         "kube-state-metrics.kubeRBACProxy.enabled=false and prometheus-node-exporter.kubeRBACProxy.enabled=false"
     ),
@@ -138,6 +138,12 @@ class _Reference:
 def image_for(reference: str) -> Image | None:
     """The image that stands in for `reference`, whatever its registry and tag; None if none can be built here."""
     return _by_name(IMAGES, reference)
+
+
+def tools_of(references: Iterable[str]) -> frozenset[str]:
+    """Programs built here that their images hold."""
+    images = filter(None, map(image_for, references))
+    return frozenset(image.tool for image in images if not image.package)
 
 
 def archive(references: Iterable[str], tools: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What the chart would create on each cluster, and so which images the local fleet must have."""
+"""What would be created on each cluster, and so which images the local fleet must have."""
 
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ import yaml
 
 from fleet.names import RELEASE
 from fleet.plan import ClusterPlan, Plan
-from fleet.render import render, write
+from fleet.render import manifests_of, render, write
 from local.environment import STACK
 from local.errors import LocalError
 
@@ -24,7 +24,10 @@ def image_references(plan: Plan, kubernetes: str) -> dict[str, set[str]]:
         return {
             name: {
                 reference
-                for document in _documents(cluster, Path(folder) / name / "values.yaml", kubernetes)
+                for document in (
+                    *_documents(cluster, Path(folder) / name / "values.yaml", kubernetes),
+                    *manifests_of(plan, cluster),
+                )
                 for reference in _images(document)
             }
             for name, cluster in plan.clusters.items()

@@ -40,8 +40,8 @@ class _Export(BaseModel):
     deployment: _Deployment
 
 
-def deploy(plan: Plan) -> None:
-    """`pulumi up` with the policy pack; its output goes to the terminal. Raises LocalError."""
+def deploy(plan: Plan, file: Path) -> None:
+    """`pulumi up` of the page in `file`, with the policy pack; its output goes to the terminal. Raises LocalError."""
     with step(f"prepare stack {STACK}") as prepared:
         BACKEND.mkdir(mode=0o700, parents=True, exist_ok=True)
         _pulumi("stack", "select", "--create", STACK)
@@ -49,7 +49,8 @@ def deploy(plan: Plan) -> None:
         prepared.detail = _take_up(plan)
     with step("pulumi up"):
         command = ["pulumi", "up", "--yes", "--skip-preview", "--suppress-outputs", "--stack", STACK]
-        if run_to_its_end([*command, "--policy-pack", "policies"], stdin=subprocess.DEVNULL):
+        command += ["--config-file", str(file), "--policy-pack", "policies"]
+        if run_to_its_end(command, stdin=subprocess.DEVNULL):
             raise LocalError(
                 "pulumi up failed; what it printed above says where.\n"
                 "Mend that and run `make demo` again: it goes on from here. `make down` takes everything away."

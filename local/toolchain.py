@@ -77,6 +77,7 @@ _HELM = "helm.sh/helm/v3"
 _CADDY = "github.com/caddyserver/caddy/v2"
 _ETCD = "go.etcd.io/etcd/server/v3"
 _NODE_EXPORTER = "github.com/prometheus/node_exporter"
+_THANOS = "github.com/thanos-io/thanos"
 _CYCLONUS = "github.com/mattfenwick/cyclonus"
 _ACTIONLINT = "github.com/rhysd/actionlint"
 _APPS = "prometheus-fleet/apps"
@@ -144,7 +145,17 @@ FLEET = (
         stamps=lambda pins: _common_version(pins[_NODE_EXPORTER]),
     ),
     Build(HERE / "apps", _APPS, _commands(_APPS, "demo-app", "pause")),
+    _tool(
+        "thanos",
+        _THANOS,
+        _commands(_THANOS, "thanos"),
+        # As its releases: it takes Prometheus's labels for slices, and without this they are texts.
+        tags="slicelabels",
+        stamps=lambda pins: _common_version(pins[_THANOS]),
+    ),
 )
+ON_DEMAND = frozenset({"thanos"})
+"""What most fleets do without, and so most runs do not build."""
 PULUMI = (
     _tool(
         "pulumi",
@@ -173,16 +184,21 @@ JUDGES = (
 
 
 def ensure(tools: Iterable[str] | None = None) -> Path:
-    """Build what is missing or damaged of the named tools (None: of all but pulumi's); raises LocalError.
+    """Build what is missing or damaged of the named tools (None: of all that every fleet needs); raises LocalError.
 
     Returns the folder that holds them under their names. Of tools not named it may hold none.
     """
-    if tools is None:
-        return install(FLEET)
-    wanted = set(tools)
-    if unknown := wanted - {name for build in FLEET for name in build.names}:
+    names = {name for build in FLEET for name in build.names}
+    wanted = names - ON_DEMAND if tools is None else set(tools)
+    if unknown := wanted - names:
         raise ValueError(f"no such tools: {', '.join(sorted(unknown))}")
     return install(FLEET, [build for build in FLEET if wanted.intersection(build.names)])
+
+
+def ensure_on_demand(tools: Iterable[str]) -> None:
+    """Build those of `tools` that `ensure` leaves out, into the folder that it returns; raises LocalError."""
+    if wanted := ON_DEMAND.intersection(tools):
+        ensure(wanted)
 
 
 def judges() -> Path:

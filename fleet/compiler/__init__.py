@@ -20,6 +20,7 @@ from fleet.compiler.network_policies import network_policy_problems, network_pol
 from fleet.compiler.pod_security import pod_security_problems
 from fleet.compiler.readers import reader_problems
 from fleet.compiler.recording import added_rule_problems, rule_problems
+from fleet.compiler.stores import stores
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
 from fleet.compiler.waves import wave_problems
@@ -54,13 +55,14 @@ def compile_page(
     topology = Topology.of(page)
     _refuse_page(page, [*gateway_problems(page, topology, stacks), *destination_problems(page, topology)])
     scrapes, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules, stacks))
-    sent = tuple(alerts(page, topology, stacks))
-    edges, found = (*scrapes, *writes, *sent), discovery(page, rules)
-    _refuse_page(page, [*key_problems(page, edges, found)])
+    sent, found = tuple(alerts(page, topology, stacks)), discovery(page, rules)
     upward = (*scrapes, *writes, *(edge for each in found.values() for edge in each.edges))
     holdings = Holdings(page, topology, rules, upward)
+    stored = tuple(stores(page, topology, holdings, stacks))
+    edges = (*scrapes, *writes, *stored, *sent)
+    _refuse_page(page, [*key_problems(page, edges, found)])
     outward = destination_edges(page, holdings)
-    _refuse_page(page, [*flow_problems(page, holdings, outward)])
+    _refuse_page(page, [*flow_problems(page, holdings, outward, stored)])
     clusters = {
         name: cluster_plan(
             page,
@@ -76,7 +78,7 @@ def compile_page(
     calls = (*edges, *found.values(), *(reader for each in clusters.values() for reader in each.readers))
     _refuse_page(page, [*shared_password_problems(calls, stacks)])
     plan = Plan(
-        clusters, scrapes, writes, sent, page.authority, page.dashboards, page.waves, warnings=(), stacks=stacks
+        clusters, scrapes, writes, stored, sent, page.authority, page.dashboards, page.waves, warnings=(), stacks=stacks
     )
     _refuse_page(page, [*over_budget(page, plan.scraped)])
     _refuse_page(page, [*network_policy_problems(page, clusters), *pod_security_problems(clusters)])

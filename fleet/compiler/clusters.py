@@ -9,8 +9,8 @@ from fleet.compiler.readers import readers
 from fleet.compiler.sizes import settings
 from fleet.compiler.topology import Topology, named
 from fleet.errors import Problem, at
-from fleet.names import Tier
-from fleet.page import Cluster, GlobalRule, Page, RegionRule, Rule
+from fleet.names import THANOS, Tier, thanos_url
+from fleet.page import Cluster, GlobalRule, Page, Reading, RegionRule, Rule
 from fleet.plan import ClusterPlan, DataSource, DestinationEdge, Discovery, Edge
 
 _LEVEL = {Tier.LEAF: "cluster", Tier.REGIONAL: "regional", Tier.GLOBAL: "global", Tier.EDGE: "edge"}
@@ -63,6 +63,7 @@ def cluster_plan(
         sends_alerts=name in topology.alerting,
         grafana=page.grafana and cluster.tier is Tier.GLOBAL,
         data_sources=tuple(_data_sources(page)) if cluster.tier is Tier.GLOBAL else (),
+        thanos=page.thanos if cluster.tier is Tier.GLOBAL else None,
         discovery=discovery,
         network_policies=network_policies(page, name),
         pod_security=cluster.pod_security,
@@ -75,6 +76,10 @@ def _data_sources(page: Page) -> Iterator[DataSource]:
     for name, destination in page.destinations.items():
         if destination.read is not None:
             yield DataSource(name, destination.kind, destination.headers, destination.read)
+    if page.thanos is not None and page.grafana:
+        (top,) = named(page, Tier.GLOBAL)
+        namespace = page.clusters[top].namespace or page.namespace
+        yield DataSource(THANOS, "thanos", {}, Reading(url=thanos_url(namespace)))
 
 
 def _added_rules(page: Page, tier: Tier) -> tuple[GlobalRule | RegionRule, ...]:

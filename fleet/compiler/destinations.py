@@ -1,4 +1,4 @@
-"""Who writes to receivers outside of the fleet: that each sender exists, and that no sample gets there twice."""
+"""Who writes to which store: that each sender exists, and that no sample gets there twice."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,16 @@ from itertools import islice
 
 from fleet.compiler.holdings import Holdings
 from fleet.compiler.sizes import replicas
-from fleet.compiler.topology import Topology, named
+from fleet.compiler.topology import Topology, meant, named
 from fleet.errors import Problem, at
-from fleet.names import Tier
-from fleet.page import Destination, Page
+from fleet.names import THANOS, Tier
+from fleet.page import Destination, Page, QueueSettings, Written
 from fleet.page.problems import did_you_mean, nearest
-from fleet.plan import DestinationEdge, keeps
+from fleet.plan import DestinationEdge, StoreEdge, keeps
 from fleet.promql import is_literal
 from fleet.queues import queue
+
+OutwardEdge = DestinationEdge | StoreEdge
 
 _TIERS = tuple(tier.value for tier in Tier)
 
@@ -21,33 +23,33 @@ _PER_SEND = {"amazon": 1000, "azure": 1000}
 """Samples: both take a request of 1 MB at most, compressed."""
 
 
-def senders(page: Page, destination: Destination) -> tuple[str, ...]:
-    """Clusters that write to it."""
-    return tuple(dict.fromkeys(name for each in destination.senders for name in _meant(page, each)))
+def written(page: Page) -> Mapping[str, Written]:
+    """Stores beside the fleet's own Prometheuses, by the name of the queues of those who write there."""
+    return {**page.destinations, **({THANOS: page.thanos} if page.thanos is not None else {})}
 
 
-def _meant(page: Page, sender: str) -> Sequence[str]:
-    """A tier's name stands for all of its clusters."""
-    return named(page, Tier(sender)) if sender in _TIERS and sender not in page.clusters else [sender]
+def _where(page: Page, name: str) -> tuple[str, ...]:
+    """On the page."""
+    return (THANOS,) if name == THANOS and page.thanos is not None else ("destinations", name)
 
 
 def destination_edges(page: Page, holdings: Holdings) -> Mapping[str, tuple[DestinationEdge, ...]]:
     """By sender, in the page's order."""
     edges: dict[str, tuple[DestinationEdge, ...]] = {}
     for name, destination in page.destinations.items():
-        for sender in senders(page, destination):
+        for sender in meant(page, destination.senders):
             edges[sender] = (*edges.get(sender, ()), _edge(page, holdings, sender, name, destination))
     return edges
 
 
 def _edge(page: Page, holdings: Holdings, sender: str, name: str, destination: Destination) -> DestinationEdge:
     cluster = page.clusters[sender]
-    rate = _rate(page, holdings, sender, destination)
+    rate = expected_rate(page, holdings, sender, destination.series, destination.keep)
     return DestinationEdge(
         sender=sender,
         name=name,
         destination=destination,
-        asserts_cluster=_asserts_cluster(page, sender),
+        asserts_cluster=asserts_cluster(page, sender),
         region=cluster.region,
         replica_label=destination.replica_label if replicas(page, sender) > 1 else None,
         rate=rate,
@@ -55,14 +57,14 @@ def _edge(page: Page, holdings: Holdings, sender: str, name: str, destination: D
     )
 
 
-def _rate(page: Page, holdings: Holdings, sender: str, destination: Destination) -> float | None:
+def expected_rate(page: Page, holdings: Holdings, sender: str, series: int | None, keep: Sequence[str]) -> float | None:
     """Samples per second."""
-    if destination.series is not None:
-        return destination.series / min(page.intervals.scrape, page.intervals.rules).total_seconds()
+    if series is not None:
+        return series / min(page.intervals.scrape, page.intervals.rules).total_seconds()
     # Beside what is known by name, a Prometheus has all that anybody asks it to scrape.
-    if not destination.keep or any(keeps(destination.keep, stranger) for stranger in _STRANGERS):
+    if not keep or any(keeps(keep, stranger) for stranger in _STRANGERS):
         return None
-    rates = [rate for metric, rate in holdings.of[sender].items() if keeps(destination.keep, metric)]
+    rates = [rate for metric, rate in holdings.of[sender].items() if keeps(keep, metric)]
     return sum(rate for rate in rates if rate is not None) if None not in rates else None
 
 
@@ -72,27 +74,34 @@ _STRANGERS = ("fleet_stranger", "Stranger", "_x")
 
 def destination_problems(page: Page, topology: Topology) -> Iterator[Problem]:
     """What is wrong whatever a sender holds."""
-    for name, destination in page.destinations.items():
-        where = ("destinations", name, "senders")
+    if page.thanos is not None:
+        message = "is what senders call the Thanos of the fleet, and both would name the same queue"
+        yield from (at([of, THANOS], message) for of in ("clusters", "destinations") if THANOS in getattr(page, of))
+    for name in page.destinations:
         if name in page.clusters:
             yield at(["destinations", name], "a cluster has this name already, and both would name the same queue")
-        for number, sender in enumerate(destination.senders):
-            if sender in destination.senders[:number]:
-                yield at((*where, number), f"{sender} is named twice")
-            elif sender in page.clusters:
-                tier = page.clusters[sender].tier
-                if sender in _TIERS:
-                    message = f"{sender} is the name of a cluster and of a tier, and nobody could tell which is meant"
-                    yield at((*where, number), message, topology.top)
-                elif tier in destination.senders:
-                    yield at((*where, number), f"has no effect: {tier} stands for all of its clusters already")
-            elif sender not in _TIERS:
-                message = f"there is no cluster {sender!r}{did_you_mean(sender, page.clusters)}"
-                yield at((*where, number), message, nearest(sender, page.clusters) or topology.top)
-            elif not named(page, Tier(sender)):
-                yield at((*where, number), f"no cluster has tier {sender}: nobody writes here", topology.top)
+    for name, store in written(page).items():
+        yield from _sender_problems(page, topology, store, (*_where(page, name), "senders"))
     yield from _replica_problems(page, topology)
     yield from _reading_problems(page, topology)
+
+
+def _sender_problems(page: Page, topology: Topology, store: Written, where: Sequence[str]) -> Iterator[Problem]:
+    for number, sender in enumerate(store.senders):
+        if sender in store.senders[:number]:
+            yield at((*where, number), f"{sender} is named twice")
+        elif sender in page.clusters:
+            tier = page.clusters[sender].tier
+            if sender in _TIERS:
+                message = f"{sender} is the name of a cluster and of a tier, and nobody could tell which is meant"
+                yield at((*where, number), message, topology.top)
+            elif tier in store.senders:
+                yield at((*where, number), f"has no effect: {tier} stands for all of its clusters already")
+        elif sender not in _TIERS:
+            message = f"there is no cluster {sender!r}{did_you_mean(sender, page.clusters)}"
+            yield at((*where, number), message, nearest(sender, page.clusters) or topology.top)
+        elif not named(page, Tier(sender)):
+            yield at((*where, number), f"no cluster has tier {sender}: nobody writes here", topology.top)
 
 
 def _reading_problems(page: Page, topology: Topology) -> Iterator[Problem]:
@@ -114,8 +123,8 @@ def _replica_problems(page: Page, topology: Topology) -> Iterator[Problem]:
     reasons = {
         sender: reason
         for name, destination in page.destinations.items()
-        for sender in senders(page, destination)
-        if sender in page.clusters and (reason := _kept_twice(page, sender, name, destination)) is not None
+        for sender in meant(page, destination.senders)
+        if (reason := _kept_twice(page, sender, name, destination)) is not None
     }
     for writer in topology.writers:
         reasons[writer] = f"each replica would write every sample to {topology.top}, and the second one is refused"
@@ -130,53 +139,59 @@ def _kept_twice(page: Page, sender: str, name: str, destination: Destination) ->
     """Why a sender of several replicas may not write there."""
     if destination.replica_label is None:
         return f"each replica would write every sample to {name}, and kind {destination.kind} does not keep one of them"
-    if destination.tracks_replicas and not _asserts_cluster(page, sender):
+    if destination.tracks_replicas and not asserts_cluster(page, sender):
         return f"{name} takes one replica of each cluster, by the label, and {sender} writes those of several"
     return None
 
 
-def _asserts_cluster(page: Page, sender: str) -> bool:
+def asserts_cluster(page: Page, sender: str) -> bool:
     return page.clusters[sender].tier in {Tier.LEAF, Tier.EDGE}
 
 
-def flow_problems(page: Page, holdings: Holdings, edges: Mapping[str, Sequence[DestinationEdge]]) -> Iterator[Problem]:
+def flow_problems(
+    page: Page,
+    holdings: Holdings,
+    destinations: Mapping[str, Sequence[DestinationEdge]],
+    stored: Sequence[StoreEdge],
+) -> Iterator[Problem]:
     """What is wrong with what each sender sends."""
-    for name, destination in page.destinations.items():
+    edges: dict[str, list[OutwardEdge]] = {sender: [*each] for sender, each in destinations.items()}
+    for edge in stored:
+        edges.setdefault(edge.sender, []).append(edge)
+    for name, store in written(page).items():
         of_name = [each for of_sender in edges.values() for each in of_sender if each.name == name]
         yield from _idle_problems(page, holdings, name, of_name)
-        yield from _keep_problems(holdings, name, destination, of_name)
-        yield from _queue_problems(name, of_name)
+        yield from _keep_problems(page, holdings, name, of_name)
+        yield from _queue_problems(page, name, store.queue, of_name)
     yield from _twice(holdings, edges)
 
 
-def _idle_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[DestinationEdge]) -> Iterator[Problem]:
+def _idle_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
     """Of senders that send nothing; where none sends anything, it is the list that is wrong."""
     busy = {edge.sender for edge in edges if any(map(edge.carries, holdings.of[edge.sender]))}
-    for number, sender in enumerate(page.destinations[name].senders):
-        if busy and not busy.intersection(_meant(page, sender)):
-            yield at(["destinations", name, "senders", number], f"keep leaves nothing of what {sender} holds")
+    for number, sender in enumerate(written(page)[name].senders):
+        if busy and not busy.intersection(meant(page, [sender])):
+            yield at((*_where(page, name), "senders", number), f"keep leaves nothing of what {sender} holds")
 
 
-def _keep_problems(
-    holdings: Holdings, name: str, destination: Destination, edges: Sequence[DestinationEdge]
-) -> Iterator[Problem]:
+def _keep_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
     held = sorted({metric for edge in edges for metric in holdings.of[edge.sender]})
     who = " and ".join(edge.sender for edge in edges[:2]) + (" and others" if len(edges) > 2 else "")  # noqa: PLR2004
-    for number, pattern in enumerate(destination.keep):
+    for number, pattern in enumerate(written(page)[name].keep):
         if any(keeps([pattern], metric) for metric in held):
             continue
         allowed = f"; keep: [{pattern}] at the top of the page allows it" if is_literal(pattern) else ""
         hint = did_you_mean(pattern, held) or allowed
         message = f"keeps nothing: no rule and no allowed metric of {who} is like {pattern!r}{hint}"
-        yield at(["destinations", name, "keep", number], message, nearest(pattern, held) or held[0])
+        yield at((*_where(page, name), "keep", number), message, nearest(pattern, held) or held[0])
 
 
-def _queue_problems(name: str, edges: Sequence[DestinationEdge]) -> Iterator[Problem]:
+def _queue_problems(page: Page, name: str, settings: QueueSettings, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
     known = [edge for edge in edges if edge.rate is not None and edge.queue.carries is not None]
     busiest = max(known, key=lambda edge: edge.rate or 0, default=None)
     if busiest is None or busiest.rate is None or busiest.queue.carries is None:
         return
-    settings, carries = busiest.destination.queue, busiest.queue.carries
+    carries = busiest.queue.carries
     if carries >= busiest.rate:
         return
     needed = queue(busiest.rate, settings.model_copy(update={"max_shards": None, "min_shards": None}))
@@ -185,24 +200,24 @@ def _queue_problems(name: str, edges: Sequence[DestinationEdge]) -> Iterator[Pro
         f"{busiest.queue.max_samples_per_send} each half second, and {busiest.sender} is expected to have "
         f"{busiest.rate:.0f}"
     )
-    yield at(["destinations", name, "queue", "maxShards"], message, needed.max_shards)
+    yield at((*_where(page, name), "queue", "maxShards"), message, needed.max_shards)
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
     """What a sender writes to a store."""
 
-    edge: DestinationEdge
+    edge: OutwardEdge
     names: frozenset[str]
 
 
-def _twice(holdings: Holdings, edges: Mapping[str, Sequence[DestinationEdge]]) -> Iterator[Problem]:
+def _twice(holdings: Holdings, edges: Mapping[str, Sequence[OutwardEdge]]) -> Iterator[Problem]:
     """Of what a cluster writes to a store, what a cluster above it has from there and writes there as well."""
     stores: dict[tuple[str, str | None], list[_Way]] = {}
     for sender, of_sender in edges.items():
         for edge in of_sender:
             names = frozenset(filter(edge.carries, holdings.of[sender]))
-            stores.setdefault(edge.destination.store, []).append(_Way(edge, names))
+            stores.setdefault(edge.store, []).append(_Way(edge, names))
     for ways in stores.values():
         yield from _of_one_sender(ways)
         # The first: what else is doubled has the same reason.
@@ -226,9 +241,9 @@ def _of_one_sender(ways: Sequence[_Way]) -> Iterator[Problem]:
             yield at(["destinations", way.edge.name, "keep"], message, _others(way, other.names))
 
 
-def _doubled(lower: DestinationEdge, upper: _Way, double: Sequence[str]) -> Problem:
+def _doubled(lower: OutwardEdge, upper: _Way, double: Sequence[str]) -> Problem:
     more = f" and {len(double) - 1} more" if len(double) > 1 else ""
-    where = ["destinations", upper.edge.name, "keep"]
+    where = [THANOS, "keep"] if isinstance(upper.edge, StoreEdge) else ["destinations", upper.edge.name, "keep"]
     message = (
         f"{double[0]}{more} of {lower.sender} would reach this store twice: {lower.sender} writes it "
         f"to {lower.name}, and {upper.edge.sender}, which has it from there, writes it too; "

@@ -78,7 +78,7 @@ def remote_write(
         has_gateway = name in topology.called
         recorded = tuple(sorted(rule.record for rule in (rules if has_gateway else without_gateways(rules))))
         keep = raw if cluster.tier is Tier.EDGE else recorded
-        server, across = _receiving(page, topology, stacks, name, f"{name}.{topology.top}")
+        server, across = receiving(page, topology, stacks, name, f"{name}.{topology.top}")
         replicas = _replicas(page, topology.top, server)
         edge = RemoteWriteEdge(
             name, topology.top, cluster.region, server, across, Key(), keep, _queue(page, rules, name), replicas
@@ -111,13 +111,13 @@ def _replicas(page: Page, top: str, server: Identity) -> tuple[Replica, ...]:
 def alerts(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[AlertEdge]:
     for name in topology.alerting:
         cluster = page.clusters[name]
-        server, across = _receiving(page, topology, stacks, name, f"alerts.{name}.{topology.top}")
+        server, across = receiving(page, topology, stacks, name, f"alerts.{name}.{topology.top}")
         clusters, is_leaf = _spoken_for(page, topology, name), cluster.tier is Tier.LEAF
         edge = AlertEdge(name, topology.top, cluster.region, server, across, Key(), clusters, is_leaf)
         yield replace(edge, key=edge_key(page, edge.id))
 
 
-def _receiving(
+def receiving(
     page: Page, topology: Topology, stacks: Mapping[str, str], sender: str, own_name: str
 ) -> tuple[Identity, bool]:
     """By what `sender` knows the top's gateway, and whether that is another stack's; `own_name` is its alone."""

@@ -113,7 +113,7 @@ def _shared_addresses(page: Page, topology: Topology) -> Iterator[Problem]:
 def _unknown_receiver(page: Page, topology: Topology, stacks: Mapping[str, str]) -> Iterator[Problem]:
     """A stack below is deployed first, so it must know what it writes to without asking."""
     top = topology.top
-    ways = (("writes", topology.writers), ("sends alerts", topology.alerting))
+    ways = (("writes", topology.writers), ("writes", topology.storing), ("sends alerts", topology.alerting))
     crossing = ((name, sends) for sends, names in ways for name in names if stacks.get(name) != stacks.get(top))
     sender, sends = next(crossing, (None, None))
     if sender is not None and _merged(page, top).type == "LoadBalancer" and _merged(page, top).host is None:

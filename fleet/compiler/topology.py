@@ -1,6 +1,6 @@
 """Who is above whom."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +23,17 @@ def writes(cluster: Cluster) -> bool:
     return cluster.tier is Tier.EDGE or cluster.up in {"remote_write", "both"}
 
 
+def meant(page: Page, senders: Iterable[str]) -> tuple[str, ...]:
+    """Clusters of the page; a tier's name stands for all of its."""
+    named_tiers = (named(page, Tier(each)) if is_tier(page, each) else [each] for each in senders)
+    return tuple(dict.fromkeys(name for names in named_tiers for name in names if name in page.clusters))
+
+
+def is_tier(page: Page, name: str) -> bool:
+    """Whether a sender's name stands for a tier: no cluster has it."""
+    return name not in page.clusters and name in {tier.value for tier in Tier}
+
+
 @dataclass(frozen=True)
 class Topology:
     """Of a page without topology problems."""
@@ -31,7 +42,9 @@ class Topology:
     parents: Mapping[str, tuple[str, ...]]
     """Of every federated cluster."""
     writers: tuple[str, ...]
-    """Who remote-writes to the top, in the page's order."""
+    """Who remote-writes to the top's Prometheus, in the page's order."""
+    storing: tuple[str, ...]
+    """Who writes to the Thanos beside it."""
     alerting: tuple[str, ...]
     """Who sends alerts to the top: whoever evaluates rules, where the top has a gateway."""
     read: tuple[str, ...]
@@ -42,9 +55,10 @@ class Topology:
         (top,) = named(page, Tier.GLOBAL)
         writers = tuple(name for name, each in page.clusters.items() if writes(each))
         read = tuple(name for each in page.readers.values() for name in each.clusters)
-        is_reached = bool(writers) or top in read or page.clusters[top].gateway is not None
+        storing = meant(page, page.thanos.senders) if page.thanos is not None else ()
+        is_reached = bool(writers or storing) or top in read or page.clusters[top].gateway is not None
         below = (name for name, each in page.clusters.items() if each.tier in {Tier.LEAF, Tier.REGIONAL})
-        return cls(top, _parents(page, top), writers, tuple(below) if is_reached else (), read)
+        return cls(top, _parents(page, top), writers, storing, tuple(below) if is_reached else (), read)
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
@@ -57,7 +71,9 @@ class Topology:
     @cached_property
     def called(self) -> frozenset[str]:
         """Who needs a gateway."""
-        return frozenset((*self.parents, *self.read, *((self.top,) if self.writers or self.alerting else ())))
+        return frozenset(
+            (*self.parents, *self.read, *((self.top,) if self.writers or self.storing or self.alerting else ()))
+        )
 
 
 def aggregators(page: Page) -> dict[str | None, str]:

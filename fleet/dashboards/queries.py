@@ -70,7 +70,7 @@ class Queries:
     @cached_property
     def has_senders(self) -> bool:
         """Whether any cluster writes to another, or to somebody outside of the fleet."""
-        return bool(self.writers) or any(each.destinations for each in self.plan.everywhere.values())
+        return bool(self.plan.own_writes) or any(each.destinations for each in self.plan.everywhere.values())
 
     @cached_property
     def has_queues_side_by_side(self) -> bool:

@@ -11,6 +11,7 @@ from fleet.page.destinations import (
     Reading,
     SigV4,
     WriterAuth,
+    Written,
     is_in_cluster,
 )
 from fleet.page.model import (
@@ -32,20 +33,21 @@ from fleet.page.model import (
     Page,
     ParentRef,
     Password,
-    Resources,
     Settings,
-    Storage,
     Tls,
     UrlSecret,
     Waves,
 )
 from fleet.page.reading import read_page, read_stack
 from fleet.page.recording import AtTheTop, GlobalRule, InRegion, Recorded, RegionRule, Rule
+from fleet.page.sizes import Amounts, Resources, Storage
 from fleet.page.stacks import FleetPage, read_fleet, whole_fleet
+from fleet.page.thanos import ObjectStorage, Thanos
 
 __all__ = [
     "Alerting",
     "Alertmanager",
+    "Amounts",
     "AtTheTop",
     "Auth",
     "Authority",
@@ -67,6 +69,7 @@ __all__ = [
     "Maintenance",
     "NetworkPolicies",
     "OAuth2",
+    "ObjectStorage",
     "OwnGateway",
     "Page",
     "ParentRef",
@@ -81,10 +84,12 @@ __all__ = [
     "Settings",
     "SigV4",
     "Storage",
+    "Thanos",
     "Tls",
     "UrlSecret",
     "Waves",
     "WriterAuth",
+    "Written",
     "is_in_cluster",
     "read_fleet",
     "read_page",

@@ -318,24 +318,29 @@ class Reading(Strict):
         return self
 
 
-class Destination(Strict):
-    """A receiver of remote write outside of the fleet, such as long-term storage."""
+class Written(Strict):
+    """Of a store: who writes there, and how much."""
 
-    kind: Kind = Field(examples=["mimir"])
-    url: Url = Field(examples=["https://mimir.example.com/api/v1/push"])
-    """Where it takes samples; its path is that of its kind."""
     senders: Names = Field(min_length=1, examples=["hub"])
     """Who writes to it: names of clusters, or of tiers (leaf, regional, global, edge) for all of theirs."""
-    auth: Auth = Field(examples=[{"basic": {"secret": "long-term-storage"}}])
-    """How they show who they are; `none` for a receiver in the senders' own cluster."""
-    tenant: Tenant | None = Field(default=None, examples=["fleet"])
-    """Whose series these are, where the receiver keeps those of several apart."""
-    tls: WriterTls = WriterTls()
     keep: MetricPatterns = Field(default=(), min_length=1, examples=["region:.+"])
     """Names of the metrics that are sent, or patterns of them; everything that a sender holds where absent."""
     series: Count | None = Field(default=None, examples=[50000])
     """That each sender is expected to write; where absent, it is estimated of recorded series, and not of raw ones."""
     queue: QueueSettings = QueueSettings()
+
+
+class Destination(Written):
+    """A receiver of remote write outside of the fleet, such as long-term storage."""
+
+    kind: Kind = Field(examples=["mimir"])
+    url: Url = Field(examples=["https://mimir.example.com/api/v1/push"])
+    """Where it takes samples; its path is that of its kind."""
+    auth: Auth = Field(examples=[{"basic": {"secret": "long-term-storage"}}])
+    """How they show who they are; `none` for a receiver in the senders' own cluster."""
+    tenant: Tenant | None = Field(default=None, examples=["fleet"])
+    """Whose series these are, where the receiver keeps those of several apart."""
+    tls: WriterTls = WriterTls()
     metadata: bool = Field(default=True, strict=True, examples=[False])
     """Whether types and help texts of metrics are sent along."""
     native_histograms: bool = Field(default=False, strict=True, examples=[True])

@@ -31,7 +31,8 @@ from fleet.page.fields import (
 from fleet.page.recording import GlobalRule, RegionRule, Rule
 from fleet.page.shape import Strict as _Strict
 from fleet.page.shape import wrong
-from fleet.quantity import Quantity
+from fleet.page.sizes import Resources, Storage
+from fleet.page.thanos import Thanos
 
 Auth = Literal["basic", "mtls", "both"]
 Generation = Annotated[int, Field(ge=1, strict=True)]
@@ -244,23 +245,6 @@ class Reader(_Strict):
     def _one_password(self) -> Self:
         _refuse_generations(self.password, self.generation)
         return self
-
-
-class Storage(_Strict):
-    size: Quantity = Field(examples=["50Gi"])
-    """Of each replica's volume; Prometheus fills at most 85 % of it."""
-    class_: str | None = Field(default=None, alias="class", min_length=1, examples=["standard"])
-    """StorageClass; the cluster's default where absent."""
-
-
-class Amounts(_Strict):
-    cpu: Quantity | None = Field(default=None, examples=["500m"])
-    memory: Quantity | None = Field(default=None, examples=["2Gi"])
-
-
-class Resources(_Strict):
-    requests: Amounts = Amounts()
-    limits: Amounts = Amounts()
 
 
 class Sized(_Strict):
@@ -569,6 +553,10 @@ class Page(_Strict):
     """What goes up beside the recorded series."""
     destinations: dict[Name, Destination] = Field(default={})
     """Remote-write receivers outside of the fleet: docs/destinations.md has an example of each kind."""
+    thanos: Thanos | None = Field(
+        default=None, examples=[{"objectStorage": {"config": "thanos-objects"}, "senders": ["leaf", "edge"]}]
+    )
+    """A store of the fleet's own in the global cluster, for what one Prometheus cannot hold: docs/thanos.md."""
     alerting: Alerting = Alerting()
     dashboards: bool = Field(default=True, strict=True, examples=[False])
     """ConfigMaps in the global cluster from which a Grafana's sidecar loads the fleet's dashboards."""

@@ -20,9 +20,9 @@ from fleet.plan import (
     FederationEdge,
     Identity,
     Key,
+    OwnWriteEdge,
     Plan,
     Reader,
-    RemoteWriteEdge,
 )
 from fleet.render import manifests_of, rendered_values
 from fleet.review.description import ChartRef, ClusterSide, Description, EdgeSide, Object, Refusal
@@ -98,6 +98,10 @@ def _edges(plan: Plan) -> Iterator[tuple[str, EdgeSide]]:
     for edge in plan.remote_write:
         facts = {"metrics": edge.keep, **_labels(edge.labels), **_server(edge.server), **_key(edge.key)}
         yield edge.id, _sending("remote write", edge, facts)
+    for edge in plan.stores:
+        keep = edge.keep or ("everything",)
+        facts = {"metrics": keep, **_labels(edge.labels), **_server(edge.server), **_key(edge.key)}
+        yield edge.id, _sending("remote write", edge, facts)
     for edge in plan.alerts:
         facts = {**_labels(edge.labels), **_server(edge.server), **_key(edge.key)}
         yield edge.id, _sending("alerts", edge, facts)
@@ -118,7 +122,7 @@ def _edges(plan: Plan) -> Iterator[tuple[str, EdgeSide]]:
 
 
 def _sending(
-    kind: Literal["remote write", "alerts"], edge: RemoteWriteEdge | AlertEdge, facts: dict[str, tuple[str, ...]]
+    kind: Literal["remote write", "alerts"], edge: OwnWriteEdge | AlertEdge, facts: dict[str, tuple[str, ...]]
 ) -> EdgeSide:
     return EdgeSide(kind=kind, lower=edge.sender, upper=edge.receiver, facts=facts, generation=edge.key.generation)
 

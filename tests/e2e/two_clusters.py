@@ -96,7 +96,8 @@ class TwoClusters:
 
 
 @contextmanager
-def two_clusters(folder: Path) -> Generator[TwoClusters]:
+def two_clusters(folder: Path, **asked: Any) -> Generator[TwoClusters]:
+    """`asked` is what of the page a test has further images for."""
     program = folder / "program"
     program.mkdir()
     chart = copy_program(program)
@@ -106,8 +107,9 @@ def two_clusters(folder: Path) -> Generator[TwoClusters]:
             clusters = {cluster.node.name: cluster for cluster in local.up(["hub", "eu-1"])}
             fleet = TwoClusters(program, clusters, chart)
             # With all that a test may ask for.
-            plan = compile_page(read_page(fleet.page({"gateway": {}}, {"alertmanager": {}}), {}))
+            plan = compile_page(read_page(fleet.page({"gateway": {}}, {"alertmanager": {}}, **asked), {}))
             for name, references in image_references(plan, toolchain.version("kubectl")).items():
+                toolchain.ensure_on_demand(images.tools_of(references))
                 clusters[name].import_images(images.archive(references, local.tools))
             assert fleet.pulumi("stack", "init", STACK).returncode == 0
             for name, cluster in clusters.items():

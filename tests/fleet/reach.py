@@ -13,6 +13,7 @@ import yaml
 from cyclonus import Packet, Peer, allowed
 
 from fleet.compiler import compile_page
+from fleet.names import THANOS_GRPC_PORT, THANOS_HTTP_PORT, THANOS_WRITE_PORT, ThanosPart, thanos_labels
 from fleet.page import read_page
 from fleet.render import render
 from local import toolchain
@@ -24,6 +25,7 @@ TABLE = Place(ROOT / "docs" / "network-policies.md", "judged by cyclonus")
 ADDRESSES = {"apiServer": ["192.0.2.64/28"], "nodes": ["10.0.0.0/24"], "callers": ["198.51.100.0/24"]}
 PAGE = {
     "grafana": True,
+    "thanos": {"objectStorage": {"config": "thanos-objects"}, "senders": "leaf"},
     "destinations": {
         "archive": {
             "kind": "generic",
@@ -54,6 +56,11 @@ def _pod(workload: str, address: str, ports: Mapping[str, int] | None = None) ->
     return Peer(address, "monitoring", pod["labels"], {**pod["ports"], **(ports or {})})
 
 
+def _thanos(part: ThanosPart, address: str) -> Peer:
+    ports = {"http": THANOS_HTTP_PORT, "grpc": THANOS_GRPC_PORT, "remote-write": THANOS_WRITE_PORT}
+    return Peer(address, "monitoring", thanos_labels(part), ports)
+
+
 PEERS = {
     "Prometheus": _pod("Prometheus/kube-prometheus-stack-prometheus", "10.1.0.1", {"gateway": 9443}),
     "the other replica": _pod("Prometheus/kube-prometheus-stack-prometheus", "10.1.0.2"),
@@ -64,6 +71,11 @@ PEERS = {
     "Alertmanager": _pod("Alertmanager/kube-prometheus-stack-alertmanager", "10.1.0.7"),
     "its other replica": _pod("Alertmanager/kube-prometheus-stack-alertmanager", "10.1.0.8"),
     "Grafana": _pod("Deployment/kube-prometheus-stack-grafana", "10.1.0.11"),
+    "Thanos Receive": _thanos("receive", "10.1.0.12"),
+    "a Thanos receiver": _thanos("ingest", "10.1.0.13"),
+    "Thanos Query": _thanos("query", "10.1.0.14"),
+    "Thanos Store": _thanos("store", "10.1.0.15"),
+    "the Thanos compactor": _thanos("compact", "10.1.0.16"),
     "a pod beside them": Peer("10.1.0.9", "monitoring", {"app": "stranger"}),
     "one with a policy of its own": Peer("10.1.0.10", "monitoring", {"app": "console"}),
     "an application": Peer("10.1.1.1", "shop", {"app": "shop"}),
@@ -197,6 +209,28 @@ def _cases() -> list[Case]:
             ("the API server", "Grafana", 3000): only_with_addresses,
             ("an application", "Grafana", 3000): no,
             ("a pod beside them", "Grafana", 3000): no,
+            ("Prometheus", "Thanos Receive", THANOS_WRITE_PORT): yes,
+            ("Prometheus", "the Thanos compactor", THANOS_HTTP_PORT): yes,
+            ("a pod beside them", "Thanos Receive", THANOS_WRITE_PORT): no,
+            ("one with a policy of its own", "Thanos Receive", THANOS_WRITE_PORT): no,
+            ("an application", "Thanos Receive", THANOS_WRITE_PORT): no,
+            ("Thanos Receive", "a Thanos receiver", THANOS_GRPC_PORT): yes,
+            ("Thanos Receive", "the internet", 443): no,
+            ("Prometheus", "a Thanos receiver", THANOS_GRPC_PORT): no,
+            ("an application", "a Thanos receiver", THANOS_GRPC_PORT): no,
+            ("a Thanos receiver", "the internet", 443): yes,
+            ("a Thanos receiver", "the DNS server", "53/UDP"): yes,
+            ("a Thanos receiver", "Thanos Store", THANOS_GRPC_PORT): no,
+            ("Thanos Query", "a Thanos receiver", THANOS_GRPC_PORT): yes,
+            ("Thanos Query", "Thanos Store", THANOS_GRPC_PORT): yes,
+            ("Thanos Query", "the internet", 443): no,
+            ("Grafana", "Thanos Query", THANOS_HTTP_PORT): yes,
+            ("Grafana", "Thanos Store", THANOS_HTTP_PORT): no,
+            ("an application", "Thanos Query", THANOS_HTTP_PORT): no,
+            ("the API server", "Thanos Query", THANOS_HTTP_PORT): only_with_addresses,
+            ("Thanos Store", "the internet", 443): yes,
+            ("the Thanos compactor", "the internet", 443): yes,
+            ("the Thanos compactor", "Thanos Query", THANOS_HTTP_PORT): no,
         },
         "shop-1": {
             ("Prometheus", "the internet", 9443): yes,

@@ -91,7 +91,6 @@ def test_another_image_with_a_like_name_is_not_taken_for_ours(reference: str) ->
             "quay.io/prometheus-operator/admission-webhook:v0.93.1",
             "prometheusOperator.admissionWebhooks.deployment.enabled=false",
         ),
-        ("quay.io/thanos/thanos:v0.42.4", "thanosRuler.enabled=false"),
         ("quay.io/brancz/kube-rbac-proxy:v0.22.1", "kube-state-metrics.kubeRBACProxy.enabled=false"),
         ("ghcr.io/prometheus-community/windows-exporter:0.31.0", "windowsMonitoring.enabled=false"),
     ],

@@ -1,0 +1,86 @@
+"""A Thanos of the fleet's own, in the global cluster: raw series of many clusters, for years, in a bucket."""
+
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from fleet.duration import Duration, format_duration
+from fleet.page.destinations import Written
+from fleet.page.fields import MetricPatterns, SecretKey, SecretName
+from fleet.page.shape import Strict, wrong
+from fleet.page.sizes import Resources, Storage
+
+
+class ObjectStorage(Strict):
+    """Where blocks lie, in Thanos's own words: https://thanos.io/tip/thanos/storage.md."""
+
+    config: str | None = Field(default=None, min_length=1, examples=["thanos-objects"])
+    """Name of another config key, a Pulumi secret, that holds Thanos's configuration of it as YAML."""
+    secret: SecretName | None = Field(default=None, examples=["thanos-objects"])
+    """A Secret in the global cluster's monitoring namespace that holds it; Thanos's pods wait until it is there."""
+    key: SecretKey = "objstore.yml"
+    """Of that Secret."""
+    volume: Storage | None = Field(default=None, examples=[{"size": "20Gi"}])
+    """One volume in place of a bucket, for trials: all of Thanos's pods mount it, and so run on one node."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [name for name in ("config", "secret", "volume") if getattr(self, name) is not None]
+        if not given:
+            raise wrong("config", "is missing, or secret or volume instead of it", "thanos-objects")
+        if len(given) > 1:
+            raise wrong(given[1], f"{given[0]} and {given[1]} exclude each other: blocks lie in one place")
+        if self.secret is None and "key" in self.model_fields_set:
+            raise wrong("key", "has no meaning without secret: it is a key of that")
+        return self
+
+
+class ThanosRetention(Strict):
+    """How long samples are kept, by how many of them are left of each series."""
+
+    raw: Duration = timedelta(days=30)
+    """All of them."""
+    five_minutes: Duration = timedelta(days=180)
+    """One for every five minutes, with its minimum, maximum, sum and count."""
+    one_hour: Duration = timedelta(days=730)
+    """The same of every hour."""
+
+    @model_validator(mode="after")
+    def _coarser_is_made_of_finer(self) -> Self:
+        finer = (("raw", self.raw, _FIVE_MINUTES_AFTER), ("fiveMinutes", self.five_minutes, _ONE_HOUR_AFTER))
+        for name, kept, needed in finer:
+            if kept < needed:
+                right = format_duration(needed)
+                raise wrong(name, f"what is coarser is made of it when it is {right} old, and it must be there", right)
+        return self
+
+
+_FIVE_MINUTES_AFTER, _ONE_HOUR_AFTER = timedelta(hours=48), timedelta(days=14)
+"""Thanos makes one sample of five minutes of blocks that span 40 hours, and one of an hour of those of ten days. Such
+blocks are there once they have been compacted: two days, and two weeks."""
+
+
+class Thanos(Written):
+    """Receivers, a Query, a Store and a Compactor beside the global Prometheus, whose gateway is before them."""
+
+    keep: MetricPatterns = Field(default=(), min_length=1, examples=[["cluster:.+", "up"]])
+    """Names of the metrics that are sent, or patterns of them. Where absent, leaves and edges send everything that they
+    hold, regions and the global cluster what they record themselves."""
+    object_storage: ObjectStorage = Field(examples=[{"config": "thanos-objects"}])
+    receivers: int = Field(default=1, ge=1, le=64, examples=[3])
+    """Pods that share the series among themselves and keep the newest; one more takes over what falls to it."""
+    replication: Literal[1, 3, 5] = 1
+    """Receivers that have each sample: with 3 of them, one may be gone and nothing waits."""
+    retention: ThanosRetention = ThanosRetention()
+    storage: Storage | None = Field(default=None, examples=[{"size": "50Gi"}])
+    """A volume of each receiver; without one, what is not in a block yet is lost with a pod."""
+    resources: Resources | None = Field(default=None, examples=[{"requests": {"cpu": "500m", "memory": "2Gi"}}])
+    """Of each receiver."""
+
+    @model_validator(mode="after")
+    def _enough_receivers(self) -> Self:
+        if self.replication > self.receivers:
+            message = f"each sample is to be at {self.replication} receivers, and these are fewer"
+            raise wrong("receivers", message, self.replication)
+        return self
