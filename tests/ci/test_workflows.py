@@ -145,6 +145,7 @@ def test_renovate_finds_every_version_that_says_where_it_comes_from() -> None:
         "ghcr.io/prometheus-community/charts/kube-prometheus-stack": versions.CHART,
         "docker.io/library/caddy": versions.CADDY_IMAGE.partition(":")[2],
         "docker.io/library/busybox": versions.BUSYBOX,
+        "quay.io/thanos/thanos": versions.THANOS_IMAGE.partition(":")[2],
         "pulumi/pulumi": re.search(r"pulumi==(\S+)\"", (ROOT / "pyproject.toml").read_text())[1],  # type: ignore[index] (it is there)
         "helm/helm": toolchain.version("helm"),
     }

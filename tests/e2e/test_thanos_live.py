@@ -18,7 +18,7 @@ from fleet.names import server_name
 from local import toolchain
 from local.volumes import ensure_bucket
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.thanos, pytest.mark.timeout(1200)]
 
 INTERVALS = {"scrape": "5s", "rules": "5s", "federation": {"floor": "5s", "regional": "6s", "global": "6s"}}
 RULES = 5

@@ -69,7 +69,7 @@ clusters.hub.teir: unknown key; did you mean tier?
         (
             "colour: unknown key; known here: parentStack, childStacks, chart, namespace, intervals, gateway, "
             "tls, authority, keys, readers, networkPolicies, regions, tiers, expect, keep, rules, federate, "
-            "destinations, alerting, dashboards, grafana, values, waves, protect, clusters"
+            "destinations, thanos, alerting, dashboards, grafana, values, waves, protect, clusters"
         ),
     ),
     "a key in the wrong place": (
