@@ -1,16 +1,21 @@
-import hashlib
+import hmac
+from collections.abc import Sequence
 from typing import TypedDict, cast
 
 import pulumi
+import pulumi_random
 
+from components.authorities import made
 from components.objects import create, service_address
 from components.stack_config import told_plainly
 from fleet import thanos
 from fleet.bucket import bucket_in_config
-from fleet.names import PROJECT, THANOS_GRPC_PORT, THANOS_WRITE_PORT, thanos_url, thanos_workload
+from fleet.names import PROJECT, THANOS_GRPC_PORT, THANOS_WRITE_PORT, ThanosPart, thanos_url, thanos_workload
 from fleet.network_policies import thanos_policies
 from fleet.page import Thanos
 from fleet.plan import ClusterPlan
+
+_READING_TOPOLOGY: tuple[ThanosPart, ...] = ("router", "query")
 
 
 class ThanosStoreArgs(TypedDict):
@@ -41,31 +46,49 @@ class ThanosStore(pulumi.ComponentResource):
         services = {
             each: create(f"{name}-{each}", service, child) for each, service in thanos.services(cluster, page).items()
         }
-        ingest = [
-            service_address(services[thanos.ingest_service(number)], THANOS_GRPC_PORT)
+        receivers = [
+            service_address(services[thanos.receiver_service(number)], THANOS_GRPC_PORT)
             for number in range(page.receivers)
         ]
         store = service_address(services[thanos_workload("store")], THANOS_GRPC_PORT)
         topology = thanos.topology(
             cluster,
-            pulumi.Output.all(*ingest).apply(thanos.hashrings),
-            pulumi.Output.all(*ingest, store).apply(thanos.endpoints),
+            pulumi.Output.all(*receivers).apply(thanos.hashrings),
+            pulumi.Output.all(*receivers, store).apply(thanos.endpoints),
         )
-        first.append(create(f"{name}-topology", topology, child))
         if page.object_storage.volume is not None:
             volume = thanos.objects_volume(cluster, page.object_storage.volume)
-            first.append(create(f"{name}-objects", volume, child))
-        fingerprint = None
+            # As a bucket would, it stays when nobody asks for it any more.
+            kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+            first.append(create(f"{name}-objects", volume, kept))
+        mark = None
         if page.object_storage.config is not None:
             config = _bucket(page.object_storage.config)
             first.append(create(f"{name}-objects", thanos.objects_secret(cluster, config), child))
-            fingerprint = pulumi.Output.unsecret(config.apply(_fingerprint))
-        after = pulumi.ResourceOptions(parent=self, depends_on=first)
-        for manifest in thanos.workloads(cluster, page, fingerprint):
-            create(f"{name}-{manifest['metadata']['name']}-pods", manifest, after)
-        self.receiver = service_address(services[thanos_workload("receive")], THANOS_WRITE_PORT)
+            mark = _mark(f"{name}-objects", config, child)
+        if page.receivers > 1:
+            first.append(create(f"{name}-disruption-budget", thanos.disruption_budget(cluster), child))
+        workloads = thanos.workloads(cluster, page, mark)
+        before = pulumi.ResourceOptions(parent=self, depends_on=first, custom_timeouts=_patience(page.receivers))
+        pods = [
+            create(f"{name}-{part}", manifest, before)
+            for part, manifest in workloads.items()
+            if part not in _READING_TOPOLOGY
+        ]
+        # Nobody is told of a receiver before it is there.
+        after = pulumi.ResourceOptions(parent=self, depends_on=pods)
+        told = pulumi.ResourceOptions(parent=self, depends_on=[create(f"{name}-topology", topology, after)])
+        for part in _READING_TOPOLOGY:
+            create(f"{name}-{part}", workloads[part], told)
+        self.receiver = service_address(services[thanos_workload("router")], THANOS_WRITE_PORT)
         self.query = thanos_url(cluster.namespace)
         self.register_outputs({"query": self.query})
+
+
+def _patience(receivers: int) -> pulumi.CustomTimeouts:
+    """They are changed one after the other, and each may take that long to upload what it has, and as long to start."""
+    most = f"{2 * receivers * thanos.GRACE_SECONDS}s"
+    return pulumi.CustomTimeouts(create=most, update=most, delete=most)
 
 
 def _bucket(key: str) -> pulumi.Output[str]:
@@ -76,6 +99,12 @@ def _bucket(key: str) -> pulumi.Output[str]:
     return pulumi.Config(PROJECT).require_secret(key).apply(checked)
 
 
-def _fingerprint(config: str) -> str:
-    """Of a text with a key in it, which nobody can guess: enough to see that it changes."""
-    return hashlib.sha256(config.encode()).hexdigest()[:12]
+def _mark(name: str, config: pulumi.Output[str], opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Changes with the configuration, and tells nobody who has not the salt whether a guess of it is right."""
+    salt = made(pulumi_random.RandomPassword(f"{name}.salt", length=32, special=False, opts=opts).result)
+
+    def digest(texts: Sequence[str]) -> str:
+        key, text = texts
+        return hmac.new(key.encode(), text.encode(), "sha256").hexdigest()[:12]
+
+    return pulumi.Output.unsecret(pulumi.Output.all(salt, config).apply(digest))

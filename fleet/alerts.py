@@ -17,7 +17,7 @@ import promql_parser
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fleet.duration import format_duration
-from fleet.names import ALERTMANAGER, OPERATOR, PROMETHEUS, Tier
+from fleet.names import ALERTMANAGER, OPERATOR, PROMETHEUS, THANOS, THANOS_PARTS, ThanosPart, Tier
 from fleet.outputs import SEND_DELAY, fresh_within
 from fleet.page import Alerting, Authority
 from fleet.plan import NEARLY, ClusterPlan, Plan
@@ -47,6 +47,8 @@ class Alert(BaseModel):
         "sender",
         "receiver",
         "write",
+        "thanos",
+        "store",
     ]
     expr: str
     """PromQL; `$name` stands for what `_subjects` knows of that kind."""
@@ -166,6 +168,8 @@ def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subje
             yield from _speaking(plan)
         case "maintenance":
             yield from _maintained(plan)
+        case "thanos" | "store":
+            yield from _of_thanos(cluster, alert.each)
         case "fleet":
             late = taken_late(cluster)
             known = {
@@ -261,6 +265,29 @@ def _maintained(plan: Plan) -> Iterator[_Subject]:
             reason = maintenance.reason.replace("{{", '{{ "{{" }}')
             known = {"until": f"{maintenance.until.timestamp():.0f}", "reason": reason, "subject": subject}
             yield _Subject(_labels(each), known)
+
+
+def _of_thanos(cluster: ClusterPlan, kind: Literal["thanos", "store"]) -> Iterator[_Subject]:
+    """What runs beside its Prometheus, as a whole or part by part."""
+    if cluster.thanos is None:
+        return
+    every = f'job="{THANOS}",namespace="{cluster.namespace}"'
+    if kind == "thanos":
+        yield _Subject({}, {"self": cluster.name, "thanos": every})
+        return
+    for part in THANOS_PARTS:
+        target = f'{every},component="{part}"'
+        known = {"self": cluster.name, "target": target, "part": part, "without": _WITHOUT[part]}
+        yield _Subject({"component": part}, known)
+
+
+_WITHOUT: Mapping[ThanosPart, str] = {
+    "router": "Without it nobody can write to Thanos, and senders keep what they have for four hours",
+    "receiver": "Without it what falls to it waits at the senders, unless others have it as well",
+    "query": "Without it nobody can ask Thanos, and nothing is lost",
+    "store": "Without it queries end where the receivers' two days begin",
+    "compactor": "Without it the bucket grows, and queries over long times become slow",
+}
 
 
 def _below(plan: Plan, cluster: ClusterPlan) -> Mapping[str, str]:

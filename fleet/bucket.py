@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import yaml
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from fleet.errors import FleetError, Problem
 from fleet.names import PROJECT
@@ -36,15 +36,20 @@ def bucket_in_config(key: str, text: str) -> str:
 
 
 class _Bucket(BaseModel):
+    """As Thanos reads it, which takes no other key."""
+
+    model_config = ConfigDict(extra="forbid")
+
     type: str
     config: dict[str, JsonValue] = {}
+    prefix: str = ""
 
 
 def _problems(text: str) -> Iterator[str]:
     try:
         found = _Bucket.model_validate(yaml.safe_load(text))
     except (yaml.YAMLError, ValidationError):
-        yield "is no YAML mapping of a type and its config"
+        yield "is no YAML mapping of type, config and perhaps prefix"
         return
     kind = found.type.upper()
     if kind not in _NEEDS:

@@ -39,7 +39,7 @@ GATEWAY_FACTS_PORT = 9444
 
 THANOS = "thanos"
 """What senders call the fleet's own, and what the names of all of its parts begin with."""
-ThanosPart = Literal["receive", "ingest", "query", "store", "compact"]
+ThanosPart = Literal["router", "receiver", "query", "store", "compactor"]
 THANOS_PARTS: tuple[ThanosPart, ...] = get_args(ThanosPart)
 # Thanos's own defaults.
 THANOS_GRPC_PORT, THANOS_HTTP_PORT, THANOS_WRITE_PORT = 10901, 10902, 19291

@@ -23,6 +23,7 @@ from fleet.names import (
     THANOS_WRITE_PORT,
     ThanosPart,
     thanos_labels,
+    thanos_url,
     thanos_workload,
 )
 from fleet.page import NetworkPolicies, WriterAuth, is_in_cluster
@@ -95,15 +96,15 @@ def thanos_policies(cluster: ClusterPlan) -> Sequence[Manifest]:
         asked.append(_rule("from", [_pods(_GRAFANA)], [THANOS_HTTP_PORT]))
     # The gateway is beside Prometheus.
     written = _rule("from", [_pods(_PROMETHEUS)], [THANOS_WRITE_PORT])
-    ingest, store = (_rule("to", [_thanos(part)], [THANOS_GRPC_PORT]) for part in ("ingest", "store"))
+    receiver, store = (_rule("to", [_thanos(part)], [THANOS_GRPC_PORT]) for part in ("receiver", "store"))
     # Where a bucket is, the page need not say.
     bucket: list[Rule] = [] if cluster.thanos.object_storage.volume is not None else [_dns(), _ANYBODY]
     specs: Mapping[ThanosPart, tuple[list[Rule], list[Rule]]] = {
-        "receive": ([written, scraped], [ingest]),
-        "ingest": ([_asked_by("receive", "query"), scraped], bucket),
-        "query": (asked, [ingest, store]),
+        "router": ([written, scraped], [receiver]),
+        "receiver": ([_asked_by("router", "query"), scraped], bucket),
+        "query": (asked, [receiver, store]),
         "store": ([_asked_by("query"), scraped], bucket),
-        "compact": ([scraped], bucket),
+        "compactor": ([scraped], bucket),
     }
     return tuple(
         manifests.network_policy(
@@ -139,6 +140,9 @@ def _prometheus(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:
     ]
     if cluster.gateway is not None:
         ingress.append(_rule("from", _blocks(known.callers), [GATEWAY_PORT]))
+        if cluster.gateway in cluster.callees:
+            # It writes to the Thanos beside it by the same way as others.
+            ingress.append(_rule("from", [_pods(_PROMETHEUS)], [GATEWAY_PORT]))
     # Any pod may ask to be scraped, by a ServiceMonitor or an annotation, at any port.
     egress: list[Rule] = [_dns(), _api_server(known), {"to": [_ANY_POD]}]
     if ports := host_ports(cluster):
@@ -184,7 +188,10 @@ def _grafana(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:
         _rule("to", [_pods(_PROMETHEUS)], [PROMETHEUS_PORT]),
         _rule("to", [_pods(_ALERTMANAGER)], [ALERTMANAGER_PORT]),
     ]
-    stores = [each.reading.url for each in cluster.data_sources]
+    if cluster.thanos is not None:
+        egress.append(_rule("to", [_thanos("query")], [THANOS_HTTP_PORT]))
+    own = thanos_url(cluster.namespace)
+    stores = [each.reading.url for each in cluster.data_sources if each.reading.url != own]
     if any(map(is_in_cluster, stores)):
         # A Service's port is not always that of its pods.
         egress.append({"to": [_ANY_POD]})

@@ -14,6 +14,15 @@ SEND_DELAY = timedelta(seconds=5)
 """batchSendDeadline of a remote-write queue."""
 
 
+_HEARTBEATS: Mapping[Tier, str] = {
+    Tier.LEAF: "cluster:heartbeat:timestamp",
+    Tier.REGIONAL: "region:heartbeat:timestamp",
+    Tier.GLOBAL: "global:heartbeat:timestamp",
+    Tier.EDGE: "up",
+}
+"""What each holds in any case, if the page has it sent."""
+
+
 def fleet_output(
     plan: Plan, gateway_urls: Mapping[str, object], replica_urls: Mapping[str, Sequence[object]] = MappingProxyType({})
 ) -> dict[str, object]:
@@ -76,8 +85,10 @@ def fleet_output(
             {
                 "sender": edge.sender,
                 "receiver": edge.receiver,
-                "metrics": list(edge.keep),
+                "keep": list(edge.keep),
+                "metrics": [probe] if edge.carries(probe := _HEARTBEATS[plan.cluster(edge.sender).tier]) else [],
                 "labels": dict(edge.labels),
+                "fresh_within": fresh_within(SEND_DELAY, plan.cluster(edge.sender)),
             }
             for edge in plan.stores
             if edge.receiver in plan.clusters

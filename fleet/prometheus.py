@@ -18,7 +18,7 @@ import kr8s.asyncio
 import yaml
 from pydantic import BaseModel, TypeAdapter
 
-from fleet.names import ALERTMANAGER, PROJECT, PROMETHEUS, RELEASE
+from fleet.names import ALERTMANAGER, PROJECT, PROMETHEUS, RELEASE, THANOS_HTTP_PORT, thanos_workload
 
 ANSWER_SECONDS = 10
 """Within which an API server answers, or counts as out of reach."""
@@ -137,6 +137,12 @@ class Prometheus:
 
     async def query(self, promql: str) -> list[Series]:
         answer = await self._get(f"services/{PROMETHEUS}:9090/proxy/api/v1/query", {"query": promql})
+        return _QueryAnswer.model_validate_json(answer).data.result
+
+    async def query_thanos(self, promql: str) -> list[Series]:
+        """Of the Thanos beside it. Raises Unreachable where there is none."""
+        where = f"services/{thanos_workload('query')}:{THANOS_HTTP_PORT}"
+        answer = await self._get(f"{where}/proxy/api/v1/query", {"query": promql})
         return _QueryAnswer.model_validate_json(answer).data.result
 
     async def targets(self, job: str) -> list[Target]:

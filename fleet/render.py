@@ -133,7 +133,9 @@ def _thanos(cluster: ClusterPlan) -> Iterator[Manifest]:
     from_config = page.object_storage.config is not None
     if from_config:
         yield thanos.objects_secret(cluster, SECRET_PLACEHOLDER)
-    yield from thanos.workloads(cluster, page, PUBLIC_PLACEHOLDER if from_config else None)
+    if page.receivers > 1:
+        yield thanos.disruption_budget(cluster)
+    yield from thanos.workloads(cluster, page, PUBLIC_PLACEHOLDER if from_config else None).values()
 
 
 def _shown(plan: Plan, top: ClusterPlan) -> Iterator[Manifest]:

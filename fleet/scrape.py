@@ -170,6 +170,9 @@ def _provenance(edge: FederationEdge) -> list[dict[str, object]]:
     return [planned, *([] if edge.region is not None else [{"action": "labeldrop", "regex": "region"}]), *overwrite]
 
 
+_NOT_ENDED = {"action": "drop", "source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed"}
+
+
 def thanos_job(namespace: str) -> Job:
     """Every pod of the Thanos beside this Prometheus."""
     label = "__meta_kubernetes_pod_label_app_kubernetes_io"
@@ -179,6 +182,7 @@ def thanos_job(namespace: str) -> Job:
         "kubernetes_sd_configs": [{"role": "pod", "namespaces": {"names": [namespace]}}],
         "relabel_configs": [
             *({"action": "keep", "source_labels": [source], "regex": value} for source, value in wanted.items()),
+            _NOT_ENDED,
             _copy("__meta_kubernetes_namespace", "namespace"),
             _copy("__meta_kubernetes_pod_name", "pod"),
             _copy(f"{label}_component", "component"),
@@ -194,7 +198,7 @@ def annotated_pods_job() -> Job:
         "kubernetes_sd_configs": [{"role": "pod"}],
         "relabel_configs": [
             {"action": "keep", "source_labels": [f"{annotation}_scrape"], "regex": "true"},
-            {"action": "drop", "source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed"},
+            _NOT_ENDED,
             # A pod has one target per port; all collapse into one where the annotation names the port.
             {
                 "action": "replace",

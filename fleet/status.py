@@ -2,14 +2,15 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel
 
 from fleet.duration import Duration
-from fleet.prometheus import Prometheus, Unreachable, reached
+from fleet.names import THANOS
+from fleet.prometheus import Prometheus, Series, Unreachable, reached
 from fleet.promql import by_name
 
 Way = Literal["federation", "discovery", "remote write"]
@@ -36,6 +37,11 @@ class FederationOutput(_Arrivals):
 
     @property
     def upper(self) -> str:
+        return self.parent
+
+    @property
+    def asked(self) -> str:
+        """The cluster that can tell what has arrived."""
         return self.parent
 
     @property
@@ -86,11 +92,38 @@ class RemoteWriteOutput(_Arrivals):
         return self.receiver
 
     @property
+    def asked(self) -> str:
+        return self.receiver
+
+    @property
     def way(self) -> Way:
         return "remote write"
 
 
-EdgeOutput = FederationOutput | RemoteWriteOutput
+class StoreOutput(_Arrivals):
+    """Into the Thanos beside the receiver's Prometheus."""
+
+    sender: str
+    receiver: str
+
+    @property
+    def lower(self) -> str:
+        return self.sender
+
+    @property
+    def upper(self) -> str:
+        return f"{THANOS} at {self.receiver}"
+
+    @property
+    def asked(self) -> str:
+        return self.receiver
+
+    @property
+    def way(self) -> Way:
+        return "remote write"
+
+
+EdgeOutput = FederationOutput | RemoteWriteOutput | StoreOutput
 Clients = Mapping[str, Prometheus | Unreachable]
 """By cluster name."""
 
@@ -114,10 +147,17 @@ class FleetOutput(BaseModel):
     discovery: list[DiscoveryOutput] = []
     """Of a stack deployed before there was discovery: nothing."""
     remote_write: list[RemoteWriteOutput]
+    stores: list[StoreOutput] = []
+    """Of a stack deployed before there was a Thanos: nothing."""
+
+    @property
+    def upward(self) -> Sequence[FederationOutput | RemoteWriteOutput]:
+        """What brings a cluster's samples to the global one's Prometheus."""
+        return (*self.federation, *self.discovery, *self.remote_write)
 
     @property
     def edges(self) -> Sequence[EdgeOutput]:
-        return (*self.federation, *self.discovery, *self.remote_write)
+        return (*self.upward, *self.stores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +188,13 @@ async def edge_statuses(fleet: FleetOutput, clients: Clients) -> Sequence[EdgeSt
 
 
 async def edge_status(edge: EdgeOutput, clients: Clients) -> EdgeStatus:
-    if isinstance(edge, RemoteWriteOutput):
-        return await _remote_write(edge, clients)
-    return await _federation(edge, clients)
+    match edge:
+        case RemoteWriteOutput():
+            return await _remote_write(edge, clients)
+        case StoreOutput():
+            return await _stored(edge, clients)
+        case _:
+            return await _federation(edge, clients)
 
 
 async def _federation(edge: FederationOutput, clients: Clients) -> EdgeStatus:
@@ -159,7 +203,7 @@ async def _federation(edge: FederationOutput, clients: Clients) -> EdgeStatus:
     try:
         parent = reached(clients[edge.parent])
         scrape = await _newest_scrape(parent, edge)
-        ages = await _ages(parent, edge)
+        ages = await _ages(parent.query, edge)
         age = min(ages.values(), default=None)
         missing = tuple(name for name in edge.metrics if name not in ages)
         fault = await _federation_fault(parent, edge, scrape.samples, age)
@@ -213,7 +257,7 @@ async def _remote_write(edge: RemoteWriteOutput, clients: Clients) -> EdgeStatus
         receiver = reached(clients[edge.receiver])
         arrived = by_name(edge.metrics, lambda name: f"count_over_time({name}{{{_matchers(edge.labels)}}}[1m])")
         rate = await _single(receiver, f"sum({arrived}) / 60")
-        age = min((await _ages(receiver, edge)).values(), default=None)
+        age = min((await _ages(receiver.query, edge)).values(), default=None)
         fault = _staleness(edge, age)
         up = fault is None
     except Unreachable as error:
@@ -223,6 +267,23 @@ async def _remote_write(edge: RemoteWriteOutput, clients: Clients) -> EdgeStatus
             fault = await _sender_fault(clients[edge.sender]) or fault
     behind = await lag if lag is not None else None
     return EdgeStatus(edge.way, edge.sender, edge.receiver, fault, rate, age, up=up, lag=behind)
+
+
+async def _stored(edge: StoreOutput, clients: Clients) -> EdgeStatus:
+    age = up = None
+    lag = asyncio.create_task(_lag(clients[edge.sender], THANOS)) if edge.sender in clients else None
+    try:
+        receiver = reached(clients[edge.receiver])
+        age = min((await _ages(receiver.query_thanos, edge)).values(), default=None) if edge.metrics else None
+        fault = _staleness(edge, age) if edge.metrics else None
+        up = fault is None if edge.metrics else None
+    except Unreachable as error:
+        fault = f"unreachable: {error}"
+    else:
+        if fault is not None and edge.sender in clients:
+            fault = await _sender_fault(clients[edge.sender]) or fault
+    behind = await lag if lag is not None else None
+    return EdgeStatus(edge.way, edge.lower, edge.upper, fault, None, age, up=up, lag=behind)
 
 
 async def _lag(sender: Prometheus | Unreachable, queue: str) -> float | None:
@@ -271,14 +332,14 @@ def _staleness(edge: _Arrivals, age: float | None) -> str | None:
     return None
 
 
-async def _ages(client: Prometheus, edge: _Arrivals) -> Mapping[str, float]:
+async def _ages(query: Callable[[str], Awaitable[list[Series]]], edge: _Arrivals) -> Mapping[str, float]:
     """Seconds since the newest sample, by metric; without those of which none is left."""
     # timestamp() drops the metric's name, so that a match over several names would collide with itself.
     each = (
         f'label_replace(max(timestamp({{__name__="{name}",{_matchers(edge.labels)}}})), "of", "{name}", "", "")'
         for name in edge.metrics
     )
-    ages = await client.query(f"time() - ({' or '.join(each)})")
+    ages = await query(f"time() - ({' or '.join(each)})")
     return {series.metric["of"]: series.value[1] for series in ages}
 
 

@@ -1,8 +1,8 @@
 """The fleet's own Thanos as Kubernetes objects: what takes samples in, what keeps them, and what answers for them.
 
-Senders reach `receive` through the gateway of the global cluster; it passes each series on to some of the `ingest`
-pods, which keep the newest and lay blocks into the bucket. `store` reads those, `compact` makes few of many and coarse
-of fine, and `query` asks whoever has something. Within the cluster they know each other by the addresses of Services:
+Senders reach the router through the gateway of the global cluster; it passes each series on to some of the receivers,
+which keep the newest and lay blocks into the bucket. The store reads those, the compactor makes few of many and coarse
+of fine, and the query asks whoever has something. Within the cluster they know each other by the addresses of Services:
 what is asked on each call should depend on no DNS server.
 """
 
@@ -41,25 +41,27 @@ _HASHRINGS, _ENDPOINTS = "hashrings.json", "endpoints.yaml"
 _USER = 1001
 """Of the released image, which names no other."""
 _REPLICA_OF_RECEIVERS = "receive_replica"
+GRACE_SECONDS = 600
+"""That a receiver is given to end."""
 _KEPT_LOCALLY = "2d"
 """Blocks that lie in the bucket already, for queries of what is new."""
 
 
-def ingest_service(number: int) -> str:
-    return f"{thanos_workload('ingest')}-{number}"
+def receiver_service(number: int) -> str:
+    return f"{thanos_workload('receiver')}-{number}"
 
 
 def services(cluster: ClusterPlan, thanos: Thanos) -> Mapping[str, Manifest]:
-    """By name. That of a single `ingest` pod stays when the pod goes, and so does what others know it by."""
+    """By name. That of a single receiver stays when the pod goes, and so does what others know it by."""
     grpc, http = _port("grpc", THANOS_GRPC_PORT), _port("http", THANOS_HTTP_PORT)
     given: dict[str, tuple[Mapping[str, str], list[dict[str, object]]]] = {
-        thanos_workload("receive"): (thanos_labels("receive"), [_port("remote-write", THANOS_WRITE_PORT)]),
+        thanos_workload("router"): (thanos_labels("router"), [_port("remote-write", THANOS_WRITE_PORT)]),
         thanos_workload("query"): (thanos_labels("query"), [http]),
         thanos_workload("store"): (thanos_labels("store"), [grpc]),
     }
     for number in range(thanos.receivers):
-        name = ingest_service(number)
-        given[name] = ({**thanos_labels("ingest"), "statefulset.kubernetes.io/pod-name": name}, [grpc])
+        name = receiver_service(number)
+        given[name] = ({**thanos_labels("receiver"), "statefulset.kubernetes.io/pod-name": name}, [grpc])
     found = {
         name: _manifest(cluster, "v1", "Service", name, {"type": "ClusterIP", "ports": ports, "selector": selector})
         for name, (selector, ports) in given.items()
@@ -74,9 +76,9 @@ def topology(cluster: ClusterPlan, hashrings: object, endpoints: object) -> Mani
     return {**_object(cluster, "v1", "ConfigMap", TOPOLOGY), "data": {_HASHRINGS: hashrings, _ENDPOINTS: endpoints}}
 
 
-def hashrings(ingest: Sequence[str]) -> str:
+def hashrings(receivers: Sequence[str]) -> str:
     """Of `host:port` each. One more takes over a part of the others' series; by `hashmod`, nearly all would move."""
-    ring = {"hashring": "default", "algorithm": "ketama", "endpoints": [{"address": each} for each in ingest]}
+    ring = {"hashring": "default", "algorithm": "ketama", "endpoints": [{"address": each} for each in receivers]}
     return json.dumps([ring], indent=1)
 
 
@@ -95,14 +97,21 @@ def objects_volume(cluster: ClusterPlan, volume: Storage) -> Manifest:
     return _manifest(cluster, "v1", "PersistentVolumeClaim", OBJECTS, claim_spec(volume))
 
 
-def workloads(cluster: ClusterPlan, thanos: Thanos, fingerprint: object = None) -> Iterator[Manifest]:
-    """`fingerprint` changes with the configuration of the bucket, which Thanos reads when it starts."""
+def disruption_budget(cluster: ClusterPlan) -> Manifest:
+    """Of several receivers: a node that is emptied waits until the one before is back."""
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": thanos_labels("receiver")}}
+    return _manifest(cluster, "policy/v1", "PodDisruptionBudget", thanos_workload("receiver"), spec)
+
+
+def workloads(cluster: ClusterPlan, thanos: Thanos, mark: object = None) -> Mapping[ThanosPart, Manifest]:
+    """`mark` changes with the configuration of the bucket, which Thanos reads when it starts."""
+    found: dict[ThanosPart, Manifest] = {}
     for part in _parts(thanos):
         keeps = part.name in _KEEPING
         spec: dict[str, object] = {
             "replicas": part.replicas,
             "selector": {"matchLabels": thanos_labels(part.name)},
-            "template": _template(cluster, thanos, part, fingerprint if keeps else None),
+            "template": _template(cluster, thanos, part, mark if keeps else None),
         }
         if keeps:
             # One more pod waits for no other; a change still goes from one to the next.
@@ -111,10 +120,11 @@ def workloads(cluster: ClusterPlan, thanos: Thanos, fingerprint: object = None) 
             spec["volumeClaimTemplates"] = [{"metadata": {"name": _DATA.name}, "spec": claim_spec(part.storage)}]
             spec["persistentVolumeClaimRetentionPolicy"] = KEPT
         kind = "StatefulSet" if keeps else "Deployment"
-        yield _manifest(cluster, "apps/v1", kind, thanos_workload(part.name), spec)
+        found[part.name] = _manifest(cluster, "apps/v1", kind, thanos_workload(part.name), spec)
+    return found
 
 
-_KEEPING: frozenset[ThanosPart] = frozenset({"ingest", "store", "compact"})
+_KEEPING: frozenset[ThanosPart] = frozenset({"receiver", "store", "compactor"})
 """They read or write the bucket, and there is one of each name at any time."""
 
 
@@ -149,7 +159,7 @@ def _parts(thanos: Thanos) -> Iterator[_Running]:
     grpc, http = {"grpc": THANOS_GRPC_PORT}, {"http": THANOS_HTTP_PORT}
     objects, flags = _bucket(thanos)
     yield _Running(
-        "receive",
+        "router",
         "receive",
         [
             # It keeps nothing, and demands a label of what it would keep.
@@ -163,13 +173,15 @@ def _parts(thanos: Thanos) -> Iterator[_Running]:
         several,
     )
     yield _Running(
-        "ingest",
+        "receiver",
         "receive",
         [
             f'--label={_REPLICA_OF_RECEIVERS}="$(POD_NAME)"',
             f"--tsdb.path={_DATA.path}",
             f"--tsdb.retention={_KEPT_LOCALLY}",
             f"--tsdb.out-of-order.time-window={format_duration(TAKEN_LATE)}",
+            # As Prometheus itself: what is ahead of its time would make all that is on time too late.
+            "--tsdb.too-far-in-future.time-window=10m",
             flags,
         ],
         [objects, _DATA],
@@ -191,10 +203,18 @@ def _parts(thanos: Thanos) -> Iterator[_Running]:
         [_TOPOLOGY],
         {**http, **grpc},
         several,
+        resources=thanos.query.resources,
     )
-    yield _Running("store", "store", [f"--data-dir={_DATA.path}", flags], [objects, _DATA], {**http, **grpc})
     yield _Running(
-        "compact",
+        "store",
+        "store",
+        [f"--data-dir={_DATA.path}", *_NO_HANDS, flags],
+        [objects, _DATA],
+        {**http, **grpc},
+        resources=thanos.store.resources,
+    )
+    yield _Running(
+        "compactor",
         "compact",
         [
             "--wait",
@@ -204,13 +224,19 @@ def _parts(thanos: Thanos) -> Iterator[_Running]:
             f"--retention.resolution-1h={format_duration(thanos.retention.one_hour)}",
             # What came late lies in blocks that overlap others.
             "--compact.enable-vertical-compaction",
+            *_NO_HANDS,
             *([f"--deduplication.replica-label={_REPLICA_OF_RECEIVERS}"] if thanos.replication > 1 else []),
             flags,
         ],
         [objects, _DATA],
         http,
-        storage=thanos.storage,
+        storage=thanos.compactor.storage or thanos.storage,
+        resources=thanos.compactor.resources,
     )
+
+
+_NO_HANDS = ("--web.disable", "--disable-admin-operations")
+"""Whoever reaches their pages could have blocks deleted by them, and is asked for nothing."""
 
 
 def _bucket(thanos: Thanos) -> tuple[_Mount, str]:
@@ -221,8 +247,8 @@ def _bucket(thanos: Thanos) -> tuple[_Mount, str]:
     return _OBJECTS, f"--objstore.config-file={_OBJECTS.path}/{OBJECTS_KEY}"
 
 
-def _template(cluster: ClusterPlan, thanos: Thanos, part: _Running, fingerprint: object) -> Mapping[str, object]:
-    annotations = {"annotations": {f"{PROJECT}/objects": fingerprint}} if fingerprint is not None else {}
+def _template(cluster: ClusterPlan, thanos: Thanos, part: _Running, mark: object) -> Mapping[str, object]:
+    annotations = {"annotations": {f"{PROJECT}/objects": mark}} if mark is not None else {}
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
@@ -235,8 +261,8 @@ def _template(cluster: ClusterPlan, thanos: Thanos, part: _Running, fingerprint:
         "spec": {
             "automountServiceAccountToken": False,
             "securityContext": {**pods.POD, "runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER},
-            # What a receiver has in memory becomes a block in the bucket before it goes.
-            "terminationGracePeriodSeconds": 600 if part.name == "ingest" else 30,
+            # What a receiver has in memory becomes a block, and gets into the bucket, before it goes.
+            "terminationGracePeriodSeconds": GRACE_SECONDS if part.name == "receiver" else 30,
             "topologySpreadConstraints": [spread],
             "containers": [_container(cluster, part)],
             "volumes": [_volume(thanos, each) for each in part.mounts if each not in claimed],

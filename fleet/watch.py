@@ -122,8 +122,8 @@ def _names(alerts: Iterable[FiringAlert]) -> tuple[str, ...]:
 
 def _planned(plan: Plan, fleet: FleetOutput) -> Mapping[str, str]:
     """Those of the page, deployed or not; children that are discovered; and of another stack, whom this one sees."""
-    above = {edge.upper for edge in fleet.edges}
-    seen = {edge.lower: edge.labels.get("region", "") for edge in fleet.edges if edge.lower not in above}
+    above = {edge.upper for edge in fleet.upward}
+    seen = {edge.lower: edge.labels.get("region", "") for edge in fleet.upward if edge.lower not in above}
     own = {
         name: cluster.region or "" for name, cluster in plan.clusters.items() if cluster.tier in {Tier.LEAF, Tier.EDGE}
     }
@@ -131,8 +131,9 @@ def _planned(plan: Plan, fleet: FleetOutput) -> Mapping[str, str]:
 
 
 def _reporting(fleet: FleetOutput, statuses: Sequence[EdgeStatus | None]) -> frozenset[str]:
-    well = [edge for edge, status in zip(fleet.edges, statuses, strict=True) if status and status.fault is None]
-    found = {edge.upper for edge in fleet.edges} - {edge.lower for edge in fleet.edges}
+    # Those that go up come first; whatever is stored beside the global Prometheus is not known to it.
+    well = [edge for edge, status in zip(fleet.upward, statuses, strict=False) if status and status.fault is None]
+    found = {edge.upper for edge in fleet.upward} - {edge.lower for edge in fleet.upward}
     while more := {edge.lower for edge in well if edge.upper in found} - found:
         found |= more
     return frozenset(found)
@@ -148,7 +149,7 @@ class Watch:
             name for name, each in plan.clusters.items() if each.alerting is not None and name in fleet.clusters
         ]
         self._firing: Sequence[FiringAlert] | Unreachable = []
-        wanted = {*(name for edge in fleet.edges for name in (edge.lower, edge.upper)), *self._hubs}
+        wanted = {*(name for edge in fleet.edges for name in (edge.lower, edge.asked)), *self._hubs}
         self._clients: dict[str, Prometheus | Unreachable] = {
             name: Unreachable(f"{name} has not answered yet") for name in wanted if name in fleet.clusters
         }
@@ -174,7 +175,7 @@ class Watch:
             await asyncio.sleep(self._every)
 
     async def _keep_asking(self, number: int, edge: EdgeOutput) -> None:
-        await self._tried[edge.upper].wait()
+        await self._tried[edge.asked].wait()
         while True:
             self._statuses[number] = await edge_status(edge, self._clients)
             await asyncio.sleep(self._every)

@@ -44,6 +44,7 @@ def deploy(plan: Plan, file: Path) -> None:
     """`pulumi up` of the page in `file`, with the policy pack; its output goes to the terminal. Raises LocalError."""
     with step(f"prepare stack {STACK}") as prepared:
         BACKEND.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mend(BACKEND)
         _pulumi("stack", "select", "--create", STACK)
         _unlock()
         prepared.detail = _take_up(plan)
@@ -55,6 +56,17 @@ def deploy(plan: Plan, file: Path) -> None:
                 "pulumi up failed; what it printed above says where.\n"
                 "Mend that and run `make demo` again: it goes on from here. `make down` takes everything away."
             )
+
+
+def mend(backend: Path) -> None:
+    """Of what a run that was killed has left in a backend of files.
+
+    Such a one writes the attributes of a file in place, so that they may be empty, and then nobody can read the file.
+    Without any it is read as it stands.
+    """
+    for path in (backend / ".pulumi").rglob("*.attrs"):
+        if path.stat().st_size == 0:
+            path.unlink()
 
 
 def _unlock() -> None:

@@ -15,8 +15,16 @@ _USER = "1001"
 def ensure_bucket(cluster: Cluster) -> Path:
     """Where it lies on this machine; raises LocalError."""
     cluster.run(["install", "--directory", "--mode=0750", f"--owner={_USER}", f"--group={_USER}", f"/var/lib/{_NAME}"])
-    command = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), "apply", "--server-side", f"--filename={_MANIFEST}"]
+    _kubectl(cluster, "apply", "--server-side", f"--filename={_MANIFEST}")
+    if _kubectl(cluster, "get", "persistentvolume", _NAME, "--output=jsonpath={.status.phase}") == "Released":
+        # Whose claim is gone, Kubernetes keeps from any other.
+        _kubectl(cluster, "patch", "persistentvolume", _NAME, "--patch", '{"spec":{"claimRef":null}}')
+    return cluster.folder / "lib" / _NAME
+
+
+def _kubectl(cluster: Cluster, *arguments: str) -> str:
+    command = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LocalError(f"{_MANIFEST.name} cannot be applied to {cluster.node.name}:\n{done.stderr.strip()}")
-    return cluster.folder / "lib" / _NAME
+        raise LocalError(f"the volume of {cluster.node.name} cannot be made:\n{done.stderr.strip()}")
+    return done.stdout

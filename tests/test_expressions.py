@@ -21,6 +21,10 @@ NOT_ON_THE_LIVE_FLEET = {
     "kubelet_volume_stats_capacity_bytes": "likewise",
     "ALERTS": "Prometheus's own, while an alert is pending or fires",
     "prometheus_remote_storage_histograms_dropped_total": "has a series for a reason once there was one",
+    "thanos_compact_halted": "stack dev has no Thanos; tests/e2e/test_thanos_live.py sees these on one",
+    "thanos_compact_group_compactions_failures_total": "likewise",
+    "thanos_objstore_bucket_last_successful_upload_time": "likewise",
+    "thanos_objstore_bucket_operation_failures_total": "likewise",
     "http_request_duration_seconds": "a native histogram; the applications there have classic ones",
 }
 

@@ -15,6 +15,8 @@ def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) ->
     top = topology.top
     if settings(page, top).storage is None:
         yield f"{top} has no storage: what the fleet knows is lost when its pod restarts (tiers.global.storage)"
+    if (thanos := page.thanos) is not None and thanos.storage is None and thanos.object_storage.volume is None:
+        yield "Thanos has no storage: what a receiver has not uploaded is lost when its pod restarts (thanos.storage)"
     for edge in edges:
         if edge.estimate > NEARLY * edge.budget:
             share = round(100 * edge.estimate / edge.budget)

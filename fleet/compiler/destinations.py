@@ -105,17 +105,18 @@ def _sender_problems(page: Page, topology: Topology, store: Written, where: Sequ
 
 
 def _reading_problems(page: Page, topology: Topology) -> Iterator[Problem]:
-    read = [name for name, each in page.destinations.items() if each.read is not None]
+    read = [f"destinations.{name}.read" for name, each in page.destinations.items() if each.read is not None]
+    if read and not page.grafana:
+        yield at(["grafana"], f"is off, and {read[0]} is for the Grafana of the fleet", right=True)
+    if page.thanos is not None and page.grafana:
+        read.append(THANOS)
     if not read:
         return
-    if not page.grafana:
-        message = f"is off, and destinations.{read[0]}.read is for the Grafana of the fleet"
-        yield at(["grafana"], message, right=True)
     of_pages = {("values",): page.values, ("clusters", topology.top, "values"): page.clusters[topology.top].values}
     for where, values in of_pages.items():
         of_grafana = values.get("grafana")
         if isinstance(of_grafana, Mapping) and "additionalDataSources" in of_grafana:
-            message = f"it would take the place of destinations.{read[0]}.read, which makes one as well"
+            message = f"it would take the place of {read[0]}, which makes one as well"
             yield at((*where, "grafana", "additionalDataSources"), message)
 
 

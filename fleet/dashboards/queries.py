@@ -76,7 +76,8 @@ class Queries:
     def has_queues_side_by_side(self) -> bool:
         """Whether a Prometheus writes to others whose raw series are here: the global cluster's own, or an edge's."""
         here = (self.top, *(each for each in self.plan.everywhere.values() if each.tier is Tier.EDGE))
-        return any(each.destinations for each in here)
+        storing = {edge.sender for edge in self.plan.stores}
+        return any(each.destinations or each.name in storing for each in here)
 
     @cached_property
     def has_gateways(self) -> bool:

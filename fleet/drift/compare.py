@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import cast
 
 from pydantic import JsonValue
@@ -67,11 +68,25 @@ def manager(one: Wanted, live: JsonObject) -> str:
 
 def to_try(one: Wanted, live: JsonObject) -> JsonObject:
     """With what is not known here as it is: it is judged by who has set it."""
-    data = one.object.get("data")
-    if not isinstance(data, dict) or not (unknown := _unknown(one)):
+    if not one.is_programs:
         return one.object
+    known = cast("JsonObject", _filled(one.object, live))
+    data = known.get("data")
+    if one.kind != "Secret" or not isinstance(data, dict):
+        return known
     found = cast("JsonObject", live.get("data") or {})
-    return {**one.object, "data": {**data, **{key: found.get(key, "") for key in unknown}}}
+    return {**known, "data": {key: found.get(key, "") for key in data}}
+
+
+def _filled(value: JsonValue, live: JsonValue) -> JsonValue:
+    """`value` with what is live wherever a placeholder stands for it."""
+    if isinstance(value, dict):
+        found = live if isinstance(live, dict) else {}
+        return {key: _filled(each, found.get(key)) for key, each in value.items()}
+    if isinstance(value, list):
+        others = live if isinstance(live, list) else []
+        return [_filled(each, other) for each, other in zip_longest(value, others[: len(value)])]
+    return (live or "") if value == PUBLIC_PLACEHOLDER else value
 
 
 def _unknown(one: Wanted) -> list[str]:

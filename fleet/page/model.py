@@ -225,8 +225,8 @@ class Keys(_Strict):
     generation: Generation = 1
     """One more makes every key anew: gateways accept the one before, this one and the next."""
     edges: dict[str, EdgeKey] = Field(default={}, examples=[{"hub-federates-eu": {"generation": 2}}])
-    """By the edge's name: `PARENT-federates-CHILD`, `SENDER-writes-RECEIVER`, `SENDER-alerts-RECEIVER`,
-    `PARENT-discovers`."""
+    """By the edge's name: `PARENT-federates-CHILD`, `PARENT-discovers`, `SENDER-writes-RECEIVER`,
+    `SENDER-alerts-RECEIVER`, `SENDER-stores-RECEIVER` (into its Thanos)."""
 
 
 class Reader(_Strict):

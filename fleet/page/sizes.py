@@ -8,7 +8,7 @@ from fleet.quantity import Quantity
 
 class Storage(Strict):
     size: Quantity = Field(examples=["50Gi"])
-    """Of each replica's volume; Prometheus fills at most 85 % of it."""
+    """Of each replica's volume; a Prometheus fills at most 85 % of it."""
     class_: str | None = Field(default=None, alias="class", min_length=1, examples=["standard"])
     """StorageClass; the cluster's default where absent."""
 

@@ -56,9 +56,24 @@ class ThanosRetention(Strict):
         return self
 
 
-_FIVE_MINUTES_AFTER, _ONE_HOUR_AFTER = timedelta(hours=48), timedelta(days=14)
-"""Thanos makes one sample of five minutes of blocks that span 40 hours, and one of an hour of those of ten days. Such
-blocks are there once they have been compacted: two days, and two weeks."""
+_FIVE_MINUTES_AFTER, _ONE_HOUR_AFTER = timedelta(hours=72), timedelta(days=21)
+"""Thanos makes samples of five minutes of blocks that span two days, and samples of an hour of those of two weeks.
+
+It merges blocks into such a one once a newer one is there, and deletes by the end of what each has: whoever keeps no
+more than one span loses its beginning first. A day, and five, are for a compactor that was away.
+"""
+
+
+class ThanosPods(Strict):
+    """What a part is given; where absent, it asks for little and has no limit."""
+
+    resources: Resources | None = Field(default=None, examples=[{"requests": {"cpu": "500m", "memory": "2Gi"}}])
+
+
+class ThanosCompactor(ThanosPods):
+    storage: Storage | None = Field(default=None, examples=[{"size": "100Gi"}])
+    """Room for the largest block that it makes, of two weeks, and for what that is made of; as much as a receiver's
+    volume where absent."""
 
 
 class Thanos(Written):
@@ -74,9 +89,12 @@ class Thanos(Written):
     """Receivers that have each sample: with 3 of them, one may be gone and nothing waits."""
     retention: ThanosRetention = ThanosRetention()
     storage: Storage | None = Field(default=None, examples=[{"size": "50Gi"}])
-    """A volume of each receiver; without one, what is not in a block yet is lost with a pod."""
+    """A volume of each receiver; without one, what is not in the bucket yet is lost with a pod."""
     resources: Resources | None = Field(default=None, examples=[{"requests": {"cpu": "500m", "memory": "2Gi"}}])
     """Of each receiver."""
+    query: ThanosPods = ThanosPods()
+    store: ThanosPods = ThanosPods()
+    compactor: ThanosCompactor = ThanosCompactor()
 
     @model_validator(mode="after")
     def _enough_receivers(self) -> Self:

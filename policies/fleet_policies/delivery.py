@@ -78,7 +78,7 @@ def _image_registry(resource: Resource, settings: Node) -> Iterator[Violation]:
             yield Violation(own.where, f"is none of the allowed registries; {remedy}")
 
 
-_WITH_IMAGES = {"Alertmanager", "Prometheus", "PrometheusAgent", "ThanosRuler"}
+_WITH_IMAGES = {"Alertmanager", "Deployment", "Prometheus", "PrometheusAgent", "StatefulSet", "ThanosRuler"}
 
 image_registry = ResourcePolicy(
     id="image-registry",

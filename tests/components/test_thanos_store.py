@@ -36,7 +36,7 @@ def program() -> Recorder:
 
 
 def container(program: Recorder, name: str) -> dict[str, Any]:
-    (found,) = program.named(f"hub-thanos-{name}-pods").inputs["spec"]["template"]["spec"]["containers"]
+    (found,) = program.named(f"hub-thanos-{name}").inputs["spec"]["template"]["spec"]["containers"]
     return found
 
 
@@ -72,7 +72,7 @@ def test_pods_start_anew_when_the_bucket_changes(program: Recorder) -> None:
     other = run_program(page(config="thanos-objects"), {"thanos-objects": BUCKET.replace("hush", "another")})
 
     def marks(of: Recorder) -> list[object]:
-        found = (of.named(f"hub-thanos-thanos-{part}-pods").inputs for part in ("ingest", "query"))
+        found = (of.named(f"hub-thanos-{part}").inputs for part in ("receiver", "query"))
         return [each["spec"]["template"]["metadata"].get("annotations") for each in found]
 
     before, after = marks(program), marks(other)

@@ -35,6 +35,7 @@ from local import images, toolchain
 from local.clusters import LocalFleet
 from local.network import HOST_ADDRESS, node_address
 from local.rendering import image_references
+from local.stack import mend
 from tests.local.isolation import own_network
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(2400)]
@@ -335,6 +336,7 @@ def rotated(fleet: Path, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -
     result.stolen = {edge.id: held(edge) for edge in plan.edges}
     result.said["first"], result.seconds["first"] = rotate(fleet, "keys")
     result.said["killed"] = killed_half_way(fleet)
+    mend(fleet / "state")
     result.recorded_when_killed = output(fleet)["keys"]
     succeeds(run(fleet, "pulumi", "cancel", "--yes", f"--stack={STACK}"))
     result.said["continued"], result.seconds["continued"] = rotate(fleet, "keys")

@@ -60,6 +60,12 @@ def asked(fleet: TwoClusters, promql: str, **more: str) -> list[dict[str, Any]]:
     return answer["data"]["result"]
 
 
+def noticed(fleet: TwoClusters, promql: str) -> list[dict[str, Any]]:
+    """By the hub's own Prometheus."""
+    path = "/api/v1/namespaces/monitoring/services/kube-prometheus-stack-prometheus:9090/proxy/api/v1/query"
+    return json.loads(kubectl(fleet, "get", "--raw", f"{path}?{urlencode({'query': promql})}"))["data"]["result"]
+
+
 def times(fleet: TwoClusters, since: float) -> list[float]:
     """Of the leaf's heartbeats, one for each evaluation."""
     (series,) = asked(fleet, f"{HEARTBEAT}[{time.time() - since:.0f}s]")
@@ -94,6 +100,23 @@ def test_raw_series_of_a_leaf_and_the_hubs_own_records_are_there_once(fleet: Two
     assert not asked(fleet, '{__name__=~"cluster:.+",level!="cluster"}')
 
 
+def test_every_pod_is_scraped_and_says_what_alerts_ask(fleet: TwoClusters) -> None:
+    def all_are() -> None:
+        found = {each["metric"]["component"]: float(each["value"][1]) for each in noticed(fleet, _PODS)}
+        assert found == {"router": 2, "receiver": 3, "query": 2, "store": 1, "compactor": 1}
+
+    eventually(all_are, within=60)
+    for metric in (
+        'thanos_compact_halted{component="compactor"}',
+        'thanos_objstore_bucket_operation_failures_total{component="receiver"}',
+        'thanos_objstore_bucket_last_successful_upload_time{component="receiver"}',
+    ):
+        assert noticed(fleet, metric), metric
+
+
+_PODS = 'sum by (component) (up{job="thanos"})'
+
+
 def test_nobody_writes_without_a_key_nor_anything_else(fleet: TwoClusters) -> None:
     url = f"https://{fleet.clusters['hub'].node.address}:30443/api/v1/receive"
     told = {"extensions": {"sni_hostname": server_name("hub")}}
@@ -107,8 +130,8 @@ def test_nobody_writes_without_a_key_nor_anything_else(fleet: TwoClusters) -> No
 def test_a_receiver_that_is_lost_and_comes_back_costs_no_sample(fleet: TwoClusters) -> None:
     before = time.time()
     arrived(fleet, before, more_than=2)
-    kubectl(fleet, "delete", "pod", "thanos-ingest-1", "--grace-period=0", "--force", "--wait=false")
-    kubectl(fleet, "rollout", "status", "statefulset", "thanos-ingest", "--timeout=180s")
+    kubectl(fleet, "delete", "pod", "thanos-receiver-1", "--grace-period=0", "--force", "--wait=false")
+    kubectl(fleet, "rollout", "status", "statefulset", "thanos-receiver", "--timeout=180s")
     back = time.time()
 
     def caught_up() -> None:
@@ -129,11 +152,11 @@ def test_blocks_are_uploaded_compacted_and_read_back(fleet: TwoClusters, tmp_pat
     kept = arrived(fleet, before, more_than=4)
     bucket = ensure_bucket(fleet.clusters["hub"])
     # What ends lays what it has in memory into the bucket; its own volume goes with it.
-    kubectl(fleet, "rollout", "restart", "statefulset", "thanos-ingest")
-    kubectl(fleet, "rollout", "status", "statefulset", "thanos-ingest", "--timeout=300s")
+    kubectl(fleet, "rollout", "restart", "statefulset", "thanos-receiver")
+    kubectl(fleet, "rollout", "status", "statefulset", "thanos-receiver", "--timeout=300s")
     fresh = blocks(bucket)
     replicas = {meta["thanos"]["labels"]["receive_replica"] for meta in fresh.values()}
-    assert replicas == {f"thanos-ingest-{number}" for number in range(3)}
+    assert replicas == {f"thanos-receiver-{number}" for number in range(3)}
     compact(fleet, bucket, tmp_path)
     whole = blocks(bucket)
     assert {meta["thanos"]["source"] for meta in whole.values()} == {"compactor"}
@@ -150,7 +173,7 @@ def test_blocks_are_uploaded_compacted_and_read_back(fleet: TwoClusters, tmp_pat
 
 def compact(fleet: TwoClusters, bucket: Path, scratch: Path) -> None:
     """As its pod does, but once, and now: that one leaves blocks alone until they are half an hour old."""
-    (container,) = json.loads(kubectl(fleet, "get", "statefulset", "thanos-compact", "--output=json"))["spec"][
+    (container,) = json.loads(kubectl(fleet, "get", "statefulset", "thanos-compactor", "--output=json"))["spec"][
         "template"
     ]["spec"]["containers"]
     given = [each for each in container["args"] if each != "--wait" and not each.startswith("--data-dir=")]

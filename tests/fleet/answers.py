@@ -60,6 +60,22 @@ REMOTE_WRITE = FleetOutput.model_validate(
         ],
     }
 )
+STORES = FleetOutput.model_validate(
+    {
+        "clusters": {"hub": {"namespace": "monitoring"}, "shop": {"namespace": "monitoring"}},
+        "federation": [],
+        "remote_write": [],
+        "stores": [
+            {
+                "sender": "shop",
+                "receiver": "hub",
+                "metrics": ["up"],
+                "labels": {"cluster": "shop"},
+                "fresh_within": 30,
+            }
+        ],
+    }
+)
 
 
 FRESH = {"cluster:a:sum": 3.0, "cluster:b:sum": 5.0}

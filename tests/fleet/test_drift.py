@@ -10,6 +10,7 @@ from fleet.drift.compare import described, field_drifts, manager, to_try, wanted
 from fleet.drift.drift import ClusterDrift, FieldDrift, ObjectDrift, What
 from fleet.drift.fields import Difference, differences, set_by_people, shown
 from fleet.drift.report import exit_code, report, summary
+from fleet.render import PUBLIC_PLACEHOLDER
 
 Object = dict[str, Any]
 PROGRAM = "pulumi-kubernetes-0123abcd"
@@ -83,6 +84,19 @@ def test_what_is_not_set_says_nothing() -> None:
 
 SECRET = declared("Secret", stringData={"auth": "(set by pulumi up)", "config": "(set by pulumi up)"})
 OWN = {"f:data": {".": {}, "f:auth": {}, "f:config": {}}}
+
+
+def test_what_pulumi_up_has_made_is_taken_as_it_is_wherever_it_stands() -> None:
+    def pods(mark: str) -> Any:
+        return {"template": {"metadata": {"annotations": {"mark": mark, "other": "wanted"}}, "args": ["a", mark]}}
+
+    one = wanted(
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "a"}, "spec": pods(PUBLIC_PLACEHOLDER)},
+        is_programs=True,
+    )
+    found: Any = {"spec": pods("1a2b3c")}
+    found["spec"]["template"]["metadata"]["annotations"]["other"] = "somebody's"
+    assert to_try(one, found)["spec"] == pods("1a2b3c")
 
 
 def test_a_secret_is_tried_as_it_is() -> None:

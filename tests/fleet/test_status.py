@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from answers import DISCOVERY, FEDERATION, FRESH, REMOTE_WRITE, FakeApi
+from answers import DISCOVERY, FEDERATION, FRESH, REMOTE_WRITE, STORES, FakeApi
 
 from fleet.prometheus import Prometheus, Unreachable
 from fleet.status import EdgeStatus, FleetOutput, edge_statuses
@@ -86,6 +86,27 @@ def test_a_remote_write_edge_says_why_it_carries_nothing(
     receiver: FakeApi | Unreachable, sender: FakeApi | Unreachable, fault: str | None
 ) -> None:
     assert status(REMOTE_WRITE, hub=receiver, shop=sender).fault == fault
+
+
+@pytest.mark.parametrize(
+    ("thanos", "fault"),
+    [
+        (FakeApi(ages={"up": 3.0}), None),
+        (FakeApi(), "no samples have arrived"),
+        (FakeApi(ages={"up": 90.0}), "stale: newest sample is 90 s old, fresh means 30 s"),
+        (Unreachable("API server of hub: timeout"), "unreachable: API server of hub: timeout"),
+    ],
+)
+def test_thanos_is_asked_whether_samples_of_a_sender_arrive(thanos: FakeApi | Unreachable, fault: str | None) -> None:
+    seen = status(STORES, hub=thanos, shop=FakeApi())
+    assert (seen.lower, seen.upper, seen.fault) == ("shop", "thanos at hub", fault)
+
+
+def test_of_samples_that_cannot_be_told_apart_nothing_is_said() -> None:
+    (edge,) = STORES.stores
+    unknown = STORES.model_copy(update={"stores": [edge.model_copy(update={"metrics": []})]})
+    seen = status(unknown, hub=FakeApi(), shop=FakeApi())
+    assert (seen.fault, seen.up, seen.age) == (None, None, None)
 
 
 def test_a_writers_lag_is_what_it_has_scraped_and_not_sent_to_that_receiver() -> None:

@@ -45,7 +45,8 @@ def plan() -> Plan:
         "shop-1": {"tier": "edge"},
     }
     located = {name: {"context": name, **cluster} for name, cluster in clusters.items()}
-    return compile_page(read_page({"clusters": located}, {}))
+    thanos = {"objectStorage": {"config": "thanos-objects"}, "senders": "leaf"}
+    return compile_page(read_page({"clusters": located, "thanos": thanos}, {}))
 
 
 def rules(plan: Plan, cluster: str) -> list[Any]:
