@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo up down status preview policy-state policy-docs check lint apps unit test test-thanos drills bench bench-gateway bench-leaf bench-edge bench-ways env
+.PHONY: demo up down status preview policy-state policy-docs check lint apps unit test test-long test-thanos drills bench bench-gateway bench-leaf bench-edge bench-ways env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -55,9 +55,12 @@ unit: .venv/ready
 # One that fails keeps the other from nothing: each takes half an hour.
 test: check
 	@failed=; \
-		$(PYTHON) -m pytest -m 'cluster and alone and not thanos' || failed=yes; \
+		$(PYTHON) -m pytest -m 'cluster and alone and not long' || failed=yes; \
 		$(PYTHON) -m pytest -m 'cluster and not alone and not drill and not thanos' --numprocesses 2 --dist loadgroup || failed=yes; \
 		[ -z "$$failed" ]
+
+test-long: .venv/ready
+	$(PYTHON) -m pytest -m long
 
 test-thanos: .venv/ready
 	$(PYTHON) -m pytest -m thanos

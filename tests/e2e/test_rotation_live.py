@@ -38,7 +38,7 @@ from local.rendering import image_references
 from local.stack import mend
 from tests.local.isolation import own_network
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(2400)]
 
 CLUSTERS = {
     "eu-1": {"tier": "leaf", "region": "eu"},

@@ -27,7 +27,7 @@ _T = TypeVar("_T", bound=Callable[..., object])
 
 def cluster(test: _T) -> _T:
     """Scrapes come each second, and one that is late for others' sake would be the hostile child's fault."""
-    return pytest.mark.cluster(pytest.mark.alone(test))
+    return pytest.mark.cluster(pytest.mark.alone(pytest.mark.long(test)))
 
 
 INTERVAL = 1.0

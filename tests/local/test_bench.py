@@ -48,6 +48,7 @@ def _own_environment() -> Iterator[None]:
 
 @pytest.mark.cluster
 @pytest.mark.alone
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.usefixtures("_own_environment")
 def test_a_preview_runs_one_kubernetes_plugin_for_each_cluster_and_one_for_all_passwords() -> None:

@@ -10,6 +10,7 @@ from local.bench_edge import bench, report_table
 
 @pytest.mark.cluster
 @pytest.mark.alone
+@pytest.mark.long
 def test_a_small_edge_is_measured_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.environ["PATH"])  # or it would stay as the benchmark leaves it
     report = bench(1_000, timedelta(seconds=10), timedelta(seconds=1))

@@ -34,6 +34,7 @@ def test_a_process_in_a_limited_cgroup_gets_no_more_processor_time(tmp_path: Pat
 
 @pytest.mark.cluster
 @pytest.mark.alone
+@pytest.mark.long
 def test_both_sides_are_measured_and_wrong_passwords_cost_the_right_callers_little(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -33,6 +33,7 @@ def test_it_has_whatever_rules_about_workloads_read() -> None:
 
 @pytest.mark.cluster
 @pytest.mark.alone
+@pytest.mark.long
 def test_a_small_leaf_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.environ["PATH"])  # or it would stay as the benchmark leaves it
     report = bench(10_000, timedelta(seconds=40))

@@ -10,6 +10,7 @@ from local.bench_ways import bench, report_table
 
 @pytest.mark.cluster
 @pytest.mark.alone
+@pytest.mark.long
 def test_each_way_is_measured_and_aggregates_are_the_smallest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.environ["PATH"])  # or it would stay as the benchmark leaves it
     costs = bench(1_000, timedelta(seconds=6), timedelta(seconds=1))
