@@ -62,10 +62,11 @@ def fleet(resources: Sequence[Resource]) -> Fleet:
         for queue in remote_writes(sender):
             name = (queue.node / "name").text
             receiver = next((each for each in found if name in each.names and each is not sender), None)
-            # What is not known yet is the address of a Prometheus in this stack, or of the fleet's Thanos, which is no
-            # way up; others have theirs in writing.
-            url = (queue.url.text or "").rstrip("/")
-            is_prometheus = (queue.url.is_open and name != "thanos") or url.endswith("/api/v1/write")
+            if queue.url.is_open:
+                # Of a Prometheus in this stack, or of the fleet's Thanos, which is no way up.
+                is_prometheus = name != "thanos"
+            else:
+                is_prometheus = (queue.url.text or "").rstrip("/").endswith("/api/v1/write")
             if receiver is not None or is_prometheus:
                 ways.append(Way(sender, receiver))
     return Fleet(found, ways)

@@ -509,6 +509,11 @@ CASES = (
     ),
     passes("way-up", server("eu-1"), server("hub", "global", additionalScrapeConfigs=[asking("eu-1")])),
     passes("way-up", server("eu-1", remoteWrite=[{"name": "hub", "url": UNKNOWN}]), server("hub", "global")),
+    passes(
+        "way-up",
+        server("eu-1", remoteWrite=[{"name": "thanos", "url": UNKNOWN}]),
+        server("hub", "global", additionalScrapeConfigs=[asking("eu-1")]),
+    ),
     passes("rules-keep-labels", rules({"record": "region:own_heartbeat:timestamp", "expr": "vector(time())"})),
     passes("way-up", server("eu-1"), elsewhere=True),
     passes(
