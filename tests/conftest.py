@@ -23,7 +23,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one file run one after another in one process, whatever others run beside it: they share clusters."""
     for item in items:
-        if item.get_closest_marker("cluster") and not item.get_closest_marker("xdist_group"):
+        if item.get_closest_marker("cluster"):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 

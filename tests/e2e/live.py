@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-BRIDGE = "the bridge of this machine"
-"""Group of the tests that need it: there is one, so they follow each other."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from kubectl import eventually
-from live import BRIDGE, ROOT, environment_of_a_user, make
+from live import ROOT, environment_of_a_user, make
 
 from local import cgroups, leftovers
 from local.environment import LOCAL
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200), pytest.mark.xdist_group(BRIDGE)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(1200)]
 
 
 class Demo:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from kubectl import api, eventually, kubectl, objects
-from live import BRIDGE
 
 from fleet.dashboards import dashboards
 from fleet.plan import Plan
@@ -19,7 +18,6 @@ pytestmark = [
     pytest.mark.alone,
     pytest.mark.timeout(3600),
     pytest.mark.usefixtures("fleet"),
-    pytest.mark.xdist_group(BRIDGE),
 ]
 
 A_REGION_IS_COMPLETE = 60

@@ -37,7 +37,7 @@ from kubectl import (
     query,
     raw_samples,
 )
-from live import BRIDGE, ROOT, Fleet, make, work_tree
+from live import ROOT, Fleet, make, work_tree
 from terminal import Terminal
 
 from fleet.alerts import alert_groups
@@ -59,7 +59,6 @@ pytestmark = [
     pytest.mark.alone,
     pytest.mark.timeout(3600),
     pytest.mark.usefixtures("fleet"),
-    pytest.mark.xdist_group(BRIDGE),
 ]
 
 LEAVES = ("eu-1", "eu-2")

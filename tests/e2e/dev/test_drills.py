@@ -36,7 +36,6 @@ from drills import (
 )
 from faults import signalled, wrong_password
 from kubectl import api, eventually, kubectl, query
-from live import BRIDGE
 
 from fleet.names import REMOTE_WRITE_CREDENTIALS
 
@@ -45,7 +44,6 @@ pytestmark = [
     pytest.mark.drill,
     pytest.mark.timeout(3600),
     pytest.mark.usefixtures("fleet"),
-    pytest.mark.xdist_group(BRIDGE),
 ]
 
 ALL_TAKE = 10 * 60 + CUT_OFF_FOR
