@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 export CHART CHART_VERSION
 
-.PHONY: demo up down status preview policy-state policy-docs check lint apps unit test test-long test-thanos drills bench bench-gateway bench-leaf bench-edge bench-ways env
+.PHONY: demo up down status preview policy-state policy-docs check lint apps unit test test-long test-thanos drills bench bench-gateway bench-leaf bench-edge bench-overload bench-ways env
 
 demo: .venv/ready
 	@FLEET_CHART="$${CHART:-$$FLEET_CHART}" FLEET_CHART_VERSION="$${CHART_VERSION:-$$FLEET_CHART_VERSION}" \
@@ -84,6 +84,10 @@ bench-leaf: .venv/ready
 # Takes over an hour; BENCH='--series 100000 --seconds 600' measures something else.
 bench-edge: .venv/ready
 	@$(PYTHON) -m local bench-edge $(BENCH)
+
+# Takes half an hour; BENCH='--senders 5 --seconds 60' measures something else.
+bench-overload: .venv/ready
+	@$(PYTHON) -m local bench-overload $(BENCH)
 
 # BENCH='--series 20000 --seconds 60 --scrape 5' measures something else.
 bench-ways: .venv/ready

@@ -39,6 +39,12 @@ CERTIFICATE_MOUNT = "/etc/gateway-certificate"
 WRITE_LIMIT = 32 * 2**20
 """Bytes of one compressed remote write: Prometheus sends 2,000 samples at a time, some tens of KiB."""
 
+WRITES_AT_ONCE = 64
+"""Requests under way at who takes samples, whichever they are, above which a further write is told to try again (503).
+
+Each holds some megabytes there until it is done, and senders that come back after an outage come together.
+"""
+
 READ_LIMIT = 64 * 2**10
 """Bytes of one query."""
 
@@ -223,6 +229,8 @@ class _Way:
     body: int
     """Bytes at most."""
     timeout: timedelta
+    at_once: int | None = None
+    """Requests of whatever kind under way at its upstream, above which it is answered with 503."""
 
 
 # Zero would mean no limit.
@@ -233,6 +241,7 @@ _WRITE = _Way(
     ("Content-Encoding", "Content-Type", "User-Agent", "X-Prometheus-Remote-Write-Version"),
     WRITE_LIMIT,
     timedelta(seconds=30),
+    WRITES_AT_ONCE,
 )
 # Without the headers by which Thanos would take a request for another tenant's, or for one that is forwarded already.
 _STORE = replace(_WRITE, path="/api/v1/receive")
@@ -423,9 +432,10 @@ def _some_of(matches: Sequence[str]) -> str:
 def _passed_on(edge: Call, upstreams: Sequence[str]) -> list[Handler]:
     """Nothing of the request goes on but what is needed of it: the credential ends here."""
     way = _way(edge)
+    limit = {"max_requests": way.at_once} if way.at_once is not None else {}
     proxy: Handler = {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": upstream} for upstream in upstreams],
+        "upstreams": [{"dial": upstream, **limit} for upstream in upstreams],
         "headers": {
             "request": {
                 "delete": ["*"],

@@ -103,6 +103,20 @@ def bench_edge(
 
 
 @app.command()
+def bench_overload(
+    senders: Annotated[int, typer.Option(min=1, help="Agents that write.")] = 20,
+    series: Annotated[int, typer.Option(min=1000, help="That each of them has.")] = 5_000,
+    seconds: Annotated[int, typer.Option(min=10, help="That they write twice the expected rate.")] = 600,
+) -> None:
+    """Measure what becomes of samples when twice as many come as expected, which is more than the receiver can take."""
+    from local.bench_overload import bench as run  # noqa: PLC0415 (as above)
+    from local.bench_overload import report_table  # noqa: PLC0415 (as above)
+
+    _need_root("make bench-overload")
+    _print(report_table(run(senders, series, overload=timedelta(seconds=seconds))))
+
+
+@app.command()
 def bench_ways(
     series: Annotated[int, typer.Option(min=1000, help="That the leaf has.")] = 100_000,
     seconds: Annotated[int, typer.Option(min=10, help="That each way is watched.")] = 300,

@@ -21,10 +21,11 @@ from fleet.page import read_page
 from fleet.plan import Plan
 from local import environment, toolchain
 from local.api_server import free_ports
-from local.made_up import made_up, serving
+from local.arrivals import COUNTING, LATEST, Place, arrived, is_ready, taken_between_scrapes, taken_by
+from local.made_up import made_up, scrape_configs, serving
 from local.markdown import machine, table
 from local.progress import step
-from local.prometheus import ADDRESS, RECEIVING, instant, own, prometheus, remote_write, taking_late, wait_until
+from local.prometheus import RECEIVING, prometheus, remote_write, taking_late, wait_until
 from local.usage import cpu_seconds, peak_memory
 
 SERIES = 10_000
@@ -32,8 +33,6 @@ CUT_OFF = timedelta(hours=1)
 SCRAPE = timedelta(seconds=30)
 
 _HUB, _EDGE = "hub", "shop-1"
-_LATEST = 120.0
-"""Seconds within which all has to have arrived."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +67,20 @@ def bench(series: int = SERIES, cut_off: timedelta = CUT_OFF, scrape: timedelta 
     )
     with TemporaryDirectory() as name, serving(made_up(series)) as targets:
         hub, edge = (
-            _Place(Path(name) / cluster, port) for cluster, port in zip((_HUB, _EDGE), free_ports(2), strict=True)
+            Place(Path(name) / cluster, port) for cluster, port in zip((_HUB, _EDGE), free_ports(2), strict=True)
         )
         config = _edge_config(plan, targets, scrape, hub.port)
         with prometheus(edge.folder, edge.port, "--agent", f"--storage.agent.path={_LOG}", config=config) as agent:
             with _receiving(plan, hub):
-                wait_until(lambda: _arrived(hub, cut_off) > 0, "the first samples arrive", within=_LATEST)
-                used, taken, began = cpu_seconds(agent.pid), _taken(edge), time.monotonic()
+                wait_until(lambda: arrived(hub, _window(cut_off)) > 0, "the first samples arrive", within=LATEST)
+                used, taken, began = cpu_seconds(agent.pid), taken_by(edge), time.monotonic()
                 with step(f"{_TURNS * scrape.total_seconds():.0f} s of scrapes"):
                     time.sleep(_TURNS * scrape.total_seconds())
                 passed = time.monotonic() - began
-                busy, rate = (cpu_seconds(agent.pid) - used) / passed, (_taken(edge) - taken) / passed
+                busy, rate = (cpu_seconds(agent.pid) - used) / passed, (taken_by(edge) - taken) / passed
             with step(f"{cut_off.total_seconds():.0f} s without a receiver"):
                 time.sleep(cut_off.total_seconds())
-            taken, at = _taken_between_scrapes(edge, scrape)
+            taken, at = taken_between_scrapes(edge, scrape)
             kept = sum(each.stat().st_size for each in (edge.folder / _LOG).rglob("*") if each.is_file())
             with _receiving(plan, hub), step("what was held up arrives") as progress:
                 back = time.monotonic()
@@ -106,72 +105,32 @@ _TURNS = 4
 """Scrapes that the agent is watched for before it is cut off."""
 
 
-@dataclass(frozen=True)
-class _Place:
-    folder: Path
-    port: int
-
-
 @contextlib.contextmanager
-def _receiving(plan: Plan, hub: _Place) -> Generator[None]:
+def _receiving(plan: Plan, hub: Place) -> Generator[None]:
     """A receiver that is ready."""
-    with prometheus(hub.folder, hub.port, RECEIVING, _WITH_NAMES, config=taking_late(plan.clusters[_HUB])):
-        wait_until(lambda: _is_ready(hub), "the receiver is ready")
+    with prometheus(hub.folder, hub.port, RECEIVING, COUNTING, config=taking_late(plan.clusters[_HUB])):
+        wait_until(lambda: is_ready(hub), "the receiver is ready")
         yield
-
-
-_WITH_NAMES = "--enable-feature=promql-delayed-name-removal"
-"""Or nobody could count samples over all names: series that differ in nothing else would become one."""
-
-
-def _is_ready(hub: _Place) -> bool:
-    with contextlib.suppress(OSError):
-        return own(hub.port, "prometheus_ready") > 0
-    return False
 
 
 def _edge_config(plan: Plan, targets: Mapping[str, int], scrape: timedelta, hub: int) -> Mapping[str, object]:
     (edge,) = plan.written_by(_EDGE)
     return {
         "global": {"scrape_interval": format_duration(scrape)},
-        "scrape_configs": [
-            {"job_name": job, "metrics_path": f"/{job}", "static_configs": [{"targets": [f"{ADDRESS}:{port}"]}]}
-            for job, port in targets.items()
-        ],
+        "scrape_configs": [*scrape_configs(targets)],
         "remote_write": [remote_write(hub, edge.queue)],
     }
 
 
-def _taken(edge: _Place) -> float:
-    """Samples, by the agent."""
-    return own(edge.port, "prometheus_agent_samples_appended_total")
+def _window(cut_off: timedelta) -> timedelta:
+    """That has all of the agent's samples in it."""
+    return cut_off + timedelta(minutes=30)
 
 
-def _taken_between_scrapes(edge: _Place, scrape: timedelta) -> tuple[float, float]:
-    """And when that was: whatever was scraped before has been counted, and nothing later."""
-    seen = [(_taken(edge), time.time())]
-
-    def is_quiet() -> bool:
-        time.sleep(scrape.total_seconds() / 10)
-        seen.append((_taken(edge), time.time()))
-        return seen[-2][0] == seen[-1][0]
-
-    wait_until(is_quiet, "a moment between two scrapes", within=_LATEST)
-    return seen[-2]
-
-
-def _arrived(hub: _Place, cut_off: timedelta, at: float | None = None) -> float:
-    """Samples that are there of those until `at`."""
-    window = f"[{cut_off.total_seconds() + 1800:.0f}s]" + (f" @ {at:.3f}" if at is not None else "")
-    with contextlib.suppress(OSError):
-        return sum(value for _, value in instant(hub.port, f'sum(count_over_time({{__name__!=""}}{window}))'))
-    return 0
-
-
-def _missing(hub: _Place, cut_off: timedelta, taken: float, at: float) -> float:
+def _missing(hub: Place, cut_off: timedelta, taken: float, at: float) -> float:
     """Samples that have not arrived when the last should have."""
-    deadline = time.monotonic() + _LATEST
-    while (missing := taken - _arrived(hub, cut_off, at)) > 0 and time.monotonic() < deadline:
+    deadline = time.monotonic() + LATEST
+    while (missing := taken - arrived(hub, _window(cut_off), at)) > 0 and time.monotonic() < deadline:
         time.sleep(1)
     return missing
 

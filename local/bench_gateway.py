@@ -6,7 +6,6 @@ In turns, so that what others do on the machine hits both alike: believe the rat
 import contextlib
 import gzip
 import http.client
-import json
 import os
 import secrets
 import ssl
@@ -26,22 +25,20 @@ import yaml
 from rich.table import Table
 
 from fleet.compiler import compile_page
-from fleet.gateway import BEGINNING, Caller, KeyPair, Tls, caddy_config, match_query
-from fleet.keys import generated_hash
-from fleet.names import GATEWAY_FACTS_PORT, GATEWAY_PORT
+from fleet.gateway import KeyPair, Tls, caddy_config, match_query
+from fleet.names import GATEWAY_FACTS_PORT, GATEWAY_PORT, PROMETHEUS_PORT
 from fleet.page import read_page
 from fleet.plan import Edge, FederationEdge, Key, RemoteWriteEdge
 from fleet.scrape import federation_job
-from local import cgroups, environment, pki, remote_write, toolchain
-from local.api_server import free_ports, running
+from local import environment, pki, remote_write, toolchain
+from local.api_server import free_ports
 from local.errors import LocalError
+from local.limited import caller, limited_gateway
 from local.markdown import machine, table
 from local.progress import step
 from local.prometheus import ADDRESS, RECEIVING, TIMEOUT, instant, prometheus, samples, wait_until
 from local.usage import cpu_seconds, peak_memory
 
-CPU, MEMORY = 0.5, 256 * 2**20
-"""Processors and bytes that the gateway may use, as in its pod."""
 SIZES = (2_000, 50_000)
 """Series of an answer of `/federate`: a leaf's, and a large region's."""
 SAMPLES = 2_000
@@ -51,7 +48,7 @@ SENDERS = 4
 INTERVAL = timedelta(seconds=1)
 """Between scrapes while wrong passwords come."""
 
-_PROMETHEUS_PORT = 9090
+
 _WARMED = 2
 """Requests of each round that do not count."""
 _WATCH_SECONDS = 0.2
@@ -206,12 +203,12 @@ def _sides(folder: Path, sizes: Sequence[int]) -> Generator[_Sides]:
     federation, write = _edges(sizes)
     passwords = {edge.caller: secrets.token_hex(16) for edge in (federation, write)}
     tls = Tls([KeyPair(served.read_text(), key.read_text())], [])
-    config = caddy_config([_caller(edge, passwords[edge.caller]) for edge in (federation, write)], tls)
-    ports = {_PROMETHEUS_PORT: behind, GATEWAY_PORT: port, GATEWAY_FACTS_PORT: facts}
+    config = caddy_config([caller(edge, passwords[edge.caller]) for edge in (federation, write)], tls)
+    ports = {PROMETHEUS_PORT: behind, GATEWAY_PORT: port, GATEWAY_FACTS_PORT: facts}
     with (
         prometheus(folder / "direct", direct, RECEIVING, f"--web.config.file={web}") as one,
         prometheus(folder / "behind", behind, RECEIVING) as other,
-        _gateway(folder / "gateway", config, ports) as caddy,
+        limited_gateway(folder / "gateway", config, ports) as caddy,
     ):
         sides = _Sides(
             folder,
@@ -242,30 +239,6 @@ def _edges(sizes: Sequence[int]) -> tuple[FederationEdge, RemoteWriteEdge]:
 
 def _match(size: int) -> str:
     return f'{{__name__="bench:of_{size}"}}'
-
-
-def _caller(edge: Edge, password: str) -> Caller:
-    passwords = {each: secrets.token_hex(16) for each in edge.key.accepted} | {edge.key.generation: password}
-    return Caller(
-        edge,
-        {generation: generated_hash(each) for generation, each in passwords.items()},
-        {generation: each[:BEGINNING] for generation, each in passwords.items()},
-    )
-
-
-@contextlib.contextmanager
-def _gateway(folder: Path, config: object, ports: Mapping[int, int]) -> Generator[Popen[bytes]]:
-    """Caddy with its pod's limits, on other ports than there."""
-    text = json.dumps(config)
-    for planned, port in ports.items():
-        text = text.replace(f':{planned}"', f':{port}"')
-    folder.mkdir()
-    (folder / "caddy.json").write_text(text)
-    with cgroups.limited(folder, CPU, MEMORY) as members:
-        joins = " && ".join(f"echo $$ > {member}" for member in members)
-        start = f"{joins} && XDG_CONFIG_HOME=. XDG_DATA_HOME=. exec caddy run --config caddy.json"
-        with running(folder, "sh", "-c", start) as process:
-            yield process
 
 
 def _is_up(sides: _Sides, side: _Side) -> bool:

@@ -110,3 +110,11 @@ def serving(jobs: Mapping[str, Lines]) -> Generator[Mapping[str, int]]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def scrape_configs(ports: Mapping[str, int]) -> Sequence[Mapping[str, object]]:
+    """Of a Prometheus that scrapes what is served there."""
+    return [
+        {"job_name": job, "metrics_path": f"/{job}", "static_configs": [{"targets": [f"{ADDRESS}:{port}"]}]}
+        for job, port in ports.items()
+    ]

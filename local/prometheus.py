@@ -6,9 +6,10 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from subprocess import Popen
-from typing import Required, TypedDict
+from typing import Protocol, Required, TypedDict
 
 import yaml
 from pydantic.alias_generators import to_snake
@@ -35,13 +36,21 @@ class _Series(TypedDict, total=False):
     values: list[tuple[float, str]]
 
 
+class Start(Protocol):
+    """How a command is run in a folder."""
+
+    def __call__(self, folder: Path, /, *command: str) -> AbstractContextManager[Popen[bytes]]: ...
+
+
 @contextlib.contextmanager
-def prometheus(folder: Path, port: int, *flags: str, config: object = None) -> Generator[Popen[bytes]]:
+def prometheus(
+    folder: Path, port: int, *flags: str, config: object = None, start: Start = running
+) -> Generator[Popen[bytes]]:
     """In a `folder` that it makes, or goes on in."""
     folder.mkdir(exist_ok=True)
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config or {}))
     arguments = ("--config.file=prometheus.yaml", f"--web.listen-address={ADDRESS}:{port}", *flags)
-    with running(folder, "prometheus", *arguments) as process:
+    with start(folder, "prometheus", *arguments) as process:
         yield process
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from fleet.gateway import container
-from local.bench_gateway import CPU, MEMORY, SAMPLES, SENDERS, Effort, bench, report_tables
+from local.bench_gateway import SAMPLES, SENDERS, Effort, bench, report_tables
 from local.cgroups import limited
+from local.limited import GATEWAY_CPU, GATEWAY_MEMORY
 
 TINY = Effort(rounds=2, requests=5, writes=2, flood=timedelta(seconds=5), attackers=20, sizes=(100,))
 
 
 def test_the_measured_gateway_has_the_limits_of_its_pod() -> None:
-    limits = {"cpu": f"{CPU * 1000:.0f}m", "memory": f"{MEMORY // 2**20}Mi"}
+    limits = {"cpu": f"{GATEWAY_CPU * 1000:.0f}m", "memory": f"{GATEWAY_MEMORY // 2**20}Mi"}
     resources = container(None, None)["resources"]
     assert isinstance(resources, dict)
     assert resources["limits"] == limits
@@ -49,5 +50,5 @@ def test_both_sides_are_measured_and_wrong_passwords_cost_the_right_callers_litt
     assert len(report.write_ratios) == TINY.rounds
     assert report.flood.during.done > 0
     assert report.flood.refused / report.flood.seconds > 300, "with a bcrypt each, half a processor answers 100"
-    assert report.flood.resident < MEMORY
+    assert report.flood.resident < GATEWAY_MEMORY
     assert [table.row_count for table in report_tables(report)] == [1, 2, 2]

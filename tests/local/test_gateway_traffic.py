@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -35,7 +36,7 @@ from cryptography import x509
 from isolation import own_network
 from running_gateway import LOOPBACK, Program, gateway, prometheus, wait_until, write_config
 
-from fleet.gateway import Caller, KeyPair, MountedKeyPair, Tls, caddy_config
+from fleet.gateway import WRITES_AT_ONCE, Caller, KeyPair, MountedKeyPair, Tls, caddy_config
 from fleet.names import GATEWAY_FACTS_PORT
 from fleet.plan import FederationEdge
 from fleet.scrape import federation_job
@@ -224,6 +225,45 @@ def test_while_prometheus_is_away_a_sender_is_told_to_try_again(tmp_path: Path, 
     sent = replace(WRITING, password=password("shop-1", generation))
     with own_network(), gateway(tmp_path / "gateway", caddy_config(callers(), TLS)):
         assert outcome(sent, tmp_path) == "502"
+
+
+@contextlib.contextmanager
+def answering_nothing(port: int) -> Iterator[list[socket.socket]]:
+    """What has asked it waits."""
+    waiting: list[socket.socket] = []
+    with socket.create_server((LOOPBACK, port), backlog=2 * WRITES_AT_ONCE) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    waiting.append(listener.accept()[0])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield waiting
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for each in waiting:
+                each.close()
+
+
+def test_above_what_prometheus_can_bear_at_once_a_sender_is_told_to_try_again(tmp_path: Path) -> None:
+    credential = b64encode(f"shop-1:{password('shop-1', GENERATION)}".encode()).decode()
+    head = f"POST {WRITING.target} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credential}\r\n"
+    request = f"{head}Content-Length: 1\r\n\r\nx".encode()
+    with (
+        own_network(),
+        gateway(tmp_path / "gateway", caddy_config(callers(), TLS)),
+        contextlib.ExitStack() as connections,
+    ):
+        with answering_nothing(CHILD) as waiting:
+            for _ in range(WRITES_AT_ONCE):
+                connections.enter_context(handshake()[0]).sendall(request)
+            wait_until(lambda: len(waiting) == WRITES_AT_ONCE, "all of them are under way")
+            assert outcome(WRITING, tmp_path) == "503"
+        wait_until(lambda: outcome(WRITING, tmp_path) == "502", "none is under way, and others may try")
 
 
 @pytest.mark.usefixtures("traffic")
