@@ -23,6 +23,15 @@ def own_network() -> Generator[None]:
             _check(_libc.setns(host.fileno(), _CLONE_NEWNET))
 
 
+def hand_over_connections() -> None:
+    """Of this network: those that a listener has not accepted when it closes go to the next one on its port.
+
+    Else Linux resets them, and so do the few that come in while a gateway takes up another configuration
+    (docs/gateway.md). How many these are depends on how busy the machine is.
+    """
+    Path("/proc/sys/net/ipv4/tcp_migrate_req").write_text("1")
+
+
 def _check(result: int) -> None:
     if result:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
