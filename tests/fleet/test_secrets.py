@@ -1,10 +1,10 @@
-"""Secrets that the page names and somebody else keeps: which are expected where, and how one that is missing is told."""
+"""Secrets that the page names and somebody else keeps: which are expected where, and what is told of a missing one."""
 
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ def archive(auth: Mapping[str, object], senders: object = "hub", **read: object)
     return {"grafana": bool(read), "destinations": {"archive": {**written, **reading}}}
 
 
-def bucket(**storage: object) -> dict[str, Any]:
-    return {"thanos": {"objectStorage": {"secret": "s", **storage}, "senders": "hub"}}
+def bucket(name: str = "s", **storage: object) -> dict[str, Any]:
+    return {"thanos": {"objectStorage": {"secret": name, **storage}, "senders": "hub"}}
 
 
 IN_CONFIG = {"bearer": {"config": "c"}}
@@ -226,7 +226,7 @@ class FakeServer:
 
 VALUE = "b25seSBmb3IgZXllcyBvZiBwb2Rz"
 THERE = {"monitoring/thanos-objects": {"objstore.yml": VALUE}}
-THANOS = bucket(secret="thanos-objects")
+THANOS = bucket("thanos-objects")
 PLACE = "Secret monitoring/thanos-objects of cluster hub"
 FIX = "kubectl --context hub --namespace monitoring create secret generic thanos-objects --from-file=objstore.yml=FILE"
 
@@ -296,11 +296,11 @@ def test_the_command_reaches_the_cluster_as_the_page_does(
         ({}, "has no key objstore.yml: it is empty"),
     ],
 )
-@pytest.mark.parametrize("is_noted", [True, False])
+@pytest.mark.parametrize("server", [FakeServer(), FakeServer(is_noted=False)])
 def test_a_secret_that_lacks_a_key_is_told_with_those_that_it_has(
-    data: Mapping[str, str], message: str, is_noted: bool, monkeypatch: pytest.MonkeyPatch
+    data: Mapping[str, str], message: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = FakeServer({"monitoring/thanos-objects": data}, is_noted=is_noted)
+    server = replace(server, data={"monitoring/thanos-objects": data})
     added = (
         f"{FIX} --dry-run=client --output=yaml |\n  kubectl --context hub --namespace monitoring apply --server-side"
     )
