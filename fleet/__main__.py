@@ -57,6 +57,7 @@ def check(
     stack: Stack = "dev",
     root: Root = HERE,
     output: Annotated[Format, typer.Option("--format", help="How to show the topology.")] = "table",
+    is_live: Annotated[bool, typer.Option("--live", help="Look in clusters for Secrets that it names.")] = False,  # noqa: FBT002 (how typer spells a flag)
 ) -> None:
     """Validate a stack's page; print its topology, the budget of every edge, and warnings."""
     plan, now = _shown(stack, root), datetime.now(UTC)
@@ -68,6 +69,17 @@ def check(
             typer.echo(line)
     for warning in (*plan.warnings, *ended_maintenance(plan, now)):
         typer.echo(f"warning: {warning}", err=True)
+    if is_live:
+        _refuse_missing_secrets(stack, root)
+
+
+def _refuse_missing_secrets(stack: str, root: Path) -> None:
+    from fleet.live import live_secrets  # noqa: PLC0415 (see the module's docstring)
+
+    fleet = read_fleet(stack, root)
+    if problems := asyncio.run(live_secrets(compile_fleet(fleet).part(stack), stack)):
+        raise fleet.located(problems)
+    typer.echo("every Secret that the page names is there", err=True)
 
 
 @app.command()

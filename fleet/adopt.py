@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fleet.errors import FleetError, Problem
-from fleet.names import PROJECT, RELEASE, Tier
+from fleet.names import PROJECT, RELEASE, Tier, top_urn
 from fleet.page.problems import did_you_mean
 from fleet.plan import ClusterPlan, Plan
 
@@ -26,8 +26,7 @@ def import_file(plan: Plan, names: Sequence[str], stack: str) -> dict[str, objec
     clusters = [plan.clusters[name] for name in dict.fromkeys(names)]
     return {
         "nameTable": {
-            _provider(cluster): f"urn:pulumi:{stack}::{PROJECT}::pulumi:providers:kubernetes::{cluster.name}"
-            for cluster in clusters
+            _provider(cluster): top_urn(stack, "pulumi:providers:kubernetes", cluster.name) for cluster in clusters
         },
         "resources": [resource for cluster in clusters for resource in _resources(cluster)],
     }

@@ -13,6 +13,7 @@ from fleet.clients import SecretKubeconfig, connected
 from fleet.drift import ClusterDrift, fleet_drift
 from fleet.errors import FleetError, Problem
 from fleet.evidence import faults
+from fleet.missing_secrets import missing_secrets
 from fleet.names import PROJECT, replica_name
 from fleet.plan import ClusterPlan, Plan
 from fleet.price import Price, price
@@ -100,6 +101,11 @@ async def watch(plan: Plan, stack: str, every: float, console: Console) -> None:
 async def live_drift(plan: Plan, stack: str) -> list[ClusterDrift]:
     """Of what the plan deploys. Raises FleetError where pulumi or an address that only its outputs have is missing."""
     return await fleet_drift(plan, _addresses(plan, stack), stack_secrets(stack))
+
+
+async def live_secrets(plan: Plan, stack: str) -> list[Problem]:
+    """Secrets that the page names and a cluster lacks, of what the plan deploys, and what cannot be asked."""
+    return await missing_secrets(plan, stack, stack_secrets(stack))
 
 
 def _addresses(plan: Plan, stack: str) -> Mapping[str, str]:

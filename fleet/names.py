@@ -82,6 +82,11 @@ def authority_number(name: str) -> int | None:
     return int(found[1]) if found is not None else None
 
 
+def top_urn(stack: str, kind: str, name: str) -> str:
+    """Of a resource that has no parent but the stack."""
+    return f"urn:pulumi:{stack}::{PROJECT}::{kind}::{name}"
+
+
 def server_name(cluster: str) -> str:
     """What the certificate of a cluster's gateway is for: addresses change, and some are known only after `up`."""
     return f"{cluster}.{PROJECT}.internal"

@@ -469,6 +469,8 @@ class GatewayPlan:
     """Whether callers' TLS ends at the gateway itself, which alone can see their certificates."""
     tls: Tls
     """Where its certificate comes from."""
+    tls_path: tuple[str, ...]
+    """Where the page says so."""
     certified: str
     """The name in its certificate."""
     server: Identity

@@ -25,6 +25,7 @@ def gateway_plan(page: Page, name: str) -> GatewayPlan:
         parent_ref=gateway.parent_ref,
         passthrough=_passes_through(gateway),
         tls=tls,
+        tls_path=("clusters", name, "tls") if page.clusters[name].tls is not None else ("tls",),
         certified=_certified(name, gateway, tls),
         server=_server(name, gateway, tls),
         replicas=tuple(_replicas(page, name, gateway)),

@@ -14,7 +14,8 @@ from fleet.drift.drift import JsonObject
 from fleet.prometheus import ANSWER_SECONDS, FAILURES, Prometheus, Unreachable
 
 _NOT_FOUND, _INVALID = 404, 422
-_METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_JSON = "application/json"
+_METADATA_ALONE = f"{_JSON};g=meta.k8s.io;v=v1;as=PartialObjectMetadata"
 _AT_ONCE = 8
 """Questions to one API server."""
 
@@ -70,7 +71,7 @@ class Objects:
         self, kind: Kind, namespace: str, selector: str = "", *, metadata_alone: bool = False
     ) -> list[JsonObject]:
         params = {"labelSelector": selector} if selector else {}
-        accept = _METADATA_ALONE if metadata_alone else "application/json"
+        accept = f"{_METADATA_ALONE}List" if metadata_alone else _JSON
         path = f"namespaces/{namespace}/{kind.plural}"
         found = await self._ask("GET", kind.api_version, path, params=params, headers={"Accept": accept})
         # A list says of its items neither.
@@ -78,8 +79,9 @@ class Objects:
         items = _Listed.model_validate_json(found or '{"items": []}').items
         return [cast("JsonObject", {**head, **item}) for item in items]
 
-    async def find(self, kind: Kind, namespace: str, name: str) -> JsonObject | None:
-        found = await self._ask("GET", kind.api_version, _path(kind, namespace, name))
+    async def find(self, kind: Kind, namespace: str, name: str, *, metadata_alone: bool = False) -> JsonObject | None:
+        headers = {"Accept": _METADATA_ALONE if metadata_alone else _JSON}
+        found = await self._ask("GET", kind.api_version, _path(kind, namespace, name), headers=headers)
         return None if found is None else cast("JsonObject", json.loads(found))
 
     async def tried(self, kind: Kind, namespace: str, wanted: JsonObject, manager: str) -> JsonObject:

@@ -17,6 +17,7 @@ from fleet.names import PART_OF, PROJECT, RELEASE
 from fleet.plan import ClusterPlan, Plan
 from fleet.prometheus import Prometheus, Unreachable
 from fleet.render import manifests_of, rendered_values
+from fleet.secrets import expected_secrets
 
 _NOT_HELMS = "owner!=helm"
 """Helm's own records are large, and none of what it deploys."""
@@ -45,8 +46,7 @@ class _Comparison:
         self._objects = objects
         self._values = _json(rendered_values(plan, cluster, addresses))
         self._programs = [wanted(_json(each), is_programs=True) for each in manifests_of(plan, cluster)]
-        brought = (each.key.brought for each in plan.keyed)
-        self._brought = {each.secret for each in brought if each is not None and each.secret is not None}
+        self._brought = {each.name for each in expected_secrets(plan) if each.cluster == cluster.name}
         self._errors = dict[Place, str]()
 
     async def drift(self) -> ClusterDrift:

@@ -21,8 +21,8 @@ from fleet.compiler import compile_fleet
 from fleet.drift import ClusterDrift
 from fleet.drift.cluster_drift import cluster_drift
 from fleet.names import object_labels
-from fleet.page import read_fleet
-from fleet.plan import Plan
+from fleet.page import Password, read_fleet
+from fleet.plan import Key, Plan, Reader
 from fleet.prometheus import Prometheus, Unreachable
 from fleet.render import manifests_of, rendered_values
 from fleet.status import FleetOutput
@@ -200,6 +200,15 @@ def test_what_a_person_adds_is_found_and_what_others_add_or_the_page_names_is_no
     asked = replace(cluster, overlays=(*cluster.overlays, {"a": {"secret": "prometheus-gateway-certificate"}}))
     server.objects[-4:] = [release(rendered_values(fleet.plan, asked)), named]
     assert Fleet(replace(fleet.plan, clusters={**fleet.plan.clusters, "eu-1": asked})).drifts(server) == {}
+
+
+def test_a_secret_that_a_reader_brings_is_asked_for(fleet: Fleet) -> None:
+    brought = Password.model_validate({"secret": "grafana", "namespace": "monitoring"})
+    cluster = replace(fleet.plan.clusters["eu-1"], readers=(Reader("grafana", "eu-1", Key(brought=brought)),))
+    read = Fleet(replace(fleet.plan, clusters={**fleet.plan.clusters, "eu-1": cluster}))
+    server = read.server
+    server.objects += [by_hand("grafana", "Secret"), by_hand("mine", "Secret")]
+    assert read.drifts(server) == {"Secret mine was added by hand": []}
 
 
 def test_what_is_left_of_a_page_before_is_found(fleet: Fleet) -> None:
