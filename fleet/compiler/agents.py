@@ -1,6 +1,6 @@
 """Whether what the page gives an edge's agent is enough for the series that it is expected to scrape."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 
 from fleet.compiler.destinations import queue_problems
@@ -14,8 +14,8 @@ from fleet.quantity import parse_quantity
 from fleet.queues import OLDEST_SENT
 
 _KEPT = 2 * OLDEST_SENT
-"""How far back a log reaches at most. That of far more than 100,000 series reaches back less while all is well; while
-its edge is cut off, the agent copies what it cuts off of its last four hours, and needs as much."""
+"""How far back a log reaches at most. That of far more than 100,000 series has less to send, and needs as much room while
+its edge is cut off: the agent then copies what it cuts off of the last four hours."""
 
 _PER_SAMPLE = 4.1
 """Bytes in the log, by `make bench-edge`: of an hour, with the names of all its series."""
@@ -37,12 +37,12 @@ def agent_problems(page: Page, writes: Sequence[RemoteWriteEdge]) -> Iterator[Pr
 
 def _by_place(
     page: Page, edges: Sequence[RemoteWriteEdge], field: str
-) -> Iterator[tuple[tuple[str, ...], Sequence[RemoteWriteEdge]]]:
-    """(place on the page, those for which this holds that stands there)."""
-    places: dict[tuple[str, ...], list[RemoteWriteEdge]] = {}
+) -> Iterable[tuple[Sequence[str], Sequence[RemoteWriteEdge]]]:
+    """(place on the page, edges for which that holds which stands there)."""
+    places: dict[Sequence[str], list[RemoteWriteEdge]] = {}
     for edge in edges:
         places.setdefault(settings_path(page, edge.sender, field), []).append(edge)
-    yield from places.items()
+    return places.items()
 
 
 def _log_problems(page: Page, where: Sequence[str], edges: Sequence[RemoteWriteEdge]) -> Iterator[Problem]:

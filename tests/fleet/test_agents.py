@@ -1,10 +1,11 @@
 """What an edge's agent is given for the series that the page expects it to scrape."""
 
+import re
 from typing import Any
 
 import pytest
 import yaml
-from destinations import ARCHIVE, CLUSTERS, Page, all_queues, plan, problems
+from destinations import ARCHIVE, CLUSTERS, ROOT, Page, all_queues, plan, problems
 
 from fleet.compiler.sizes import settings_path
 from fleet.page import QueueSettings, read_page
@@ -104,6 +105,18 @@ def test_a_volume_has_room_for_whatever_an_agent_may_still_send() -> None:
     assert not is_enough(round(2 * oldest), "30s")
     assert is_enough(round(4 * oldest), "30s")
     assert not is_enough(round(4 * oldest), "15s")
+
+
+def test_what_the_docs_show_and_say_of_it_is_so() -> None:
+    text = (ROOT / "docs" / "page.md").read_text()
+    (shown,) = re.findall(r"```yaml\n(tiers:\n  edge: .*?)```", text, re.DOTALL)
+    found = upward(merge({"clusters": CLUSTERS}, yaml.safe_load(shown)), "shop-1")
+    assert (found["minShards"], found["maxShards"]) == (1, 20)
+    said = re.search(r"10,000\s+series\s+every\s+30\s+seconds\s+are\s+then\s+(\w+),\s+and\s+`1Gi`", text)
+    assert said is not None
+    assert not problems(page({"series": 10_000, "storage": {"size": said[1]}}))
+    assert not problems(page({"series": 180_000, "storage": {"size": "1Gi"}}))
+    assert problems(page({"series": 190_000, "storage": {"size": "1Gi"}}))
 
 
 @pytest.mark.parametrize("field", ["storage", "queue"])
