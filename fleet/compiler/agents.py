@@ -14,7 +14,7 @@ from fleet.quantity import parse_quantity
 from fleet.queues import OLDEST_SENT
 
 _KEPT = 2 * OLDEST_SENT
-"""How far back a log reaches at most. That of far more than 100,000 series has less to send, and needs as much room while
+"""How far back a log reaches at most. Of far more than 100,000 series it has less to send, and needs as much room while
 its edge is cut off: the agent then copies what it cuts off of the last four hours."""
 
 _PER_SAMPLE = 4.1
