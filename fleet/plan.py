@@ -272,6 +272,8 @@ class RemoteWriteEdge(_SendingEdge):
 
     keep: tuple[str, ...]
     """Metric names that may leave the sender."""
+    rate: float | None
+    """Samples per second that are expected; None of an edge of which the page does not say how many series it has."""
     queue: Queue
     replicas: tuple[Replica, ...]
     """Of the receiver: a sample that one of them lacks is missing in half of the answers."""

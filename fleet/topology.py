@@ -7,7 +7,7 @@ from rich.table import Table
 
 from fleet.duration import format_duration
 from fleet.names import THANOS, Tier
-from fleet.plan import ClusterPlan, DestinationEdge, DiscoveredEdge, Plan, StoreEdge
+from fleet.plan import ClusterPlan, DestinationEdge, DiscoveredEdge, Plan, StoreEdge, WriteEdge
 
 Format = Literal["table", "mermaid"]
 
@@ -38,7 +38,7 @@ def topology_table(plan: Plan) -> Table:
     for edge in plan.remote_write:
         ends = _named(plan, edge.sender), _named(plan, edge.receiver)
         what, waves = f"{len(edge.keep)} metrics", wave(edge.sender, edge.receiver)
-        table.add_row(*ends, "remote write", what, "at once", "-", *waves)
+        table.add_row(*ends, "remote write", what, "at once", _rate(edge), *waves)
     for edge in plan.stores:
         ends = _named(plan, edge.sender), f"{edge.name} at {_named(plan, edge.receiver)}"
         table.add_row(*ends, "remote write", _kept(edge), "at once", _rate(edge), *wave(edge.sender, edge.receiver))
@@ -60,7 +60,7 @@ def _kept(edge: DestinationEdge | StoreEdge) -> str:
 _WIDE = 24  # characters, from which on a column pushes others out of the table
 
 
-def _rate(edge: DestinationEdge | StoreEdge) -> str:
+def _rate(edge: WriteEdge) -> str:
     return "unknown" if edge.rate is None else f"{edge.rate:,.0f}/s"
 
 

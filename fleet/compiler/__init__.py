@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from fleet.compiler.advice import warnings
+from fleet.compiler.agents import agent_problems
 from fleet.compiler.alerting import alerting_problems
 from fleet.compiler.budgets import over_budget
 from fleet.compiler.clusters import cluster_plan, cluster_problems
@@ -62,7 +63,7 @@ def compile_page(
     edges = (*scrapes, *writes, *stored, *sent)
     _refuse_page(page, [*key_problems(page, edges, found)])
     outward = destination_edges(page, holdings)
-    _refuse_page(page, [*flow_problems(page, holdings, outward, stored)])
+    _refuse_page(page, [*flow_problems(page, holdings, outward, stored), *agent_problems(page, writes)])
     clusters = {
         name: cluster_plan(
             page,

@@ -7,6 +7,7 @@ from math import ceil, prod
 
 import promql_parser
 
+from fleet.compiler.sizes import settings_path
 from fleet.errors import Problem, at
 from fleet.names import Tier
 from fleet.page import Expected, Page, Recorded, Rule
@@ -111,8 +112,7 @@ def over_budget(page: Page, edges: Iterable[FederationEdge]) -> Iterator[Problem
 
 def _where(page: Page, edge: FederationEdge) -> tuple[str, ...]:
     """The place of the budget that holds for an edge."""
-    if isinstance(edge, DiscoveredEdge):
-        own, path, tier = page.clusters[edge.parent].discover[edge.child], (edge.parent, "discover"), Tier.LEAF
-    else:
-        own, path, tier = page.clusters[edge.child], (), page.clusters[edge.child].tier
-    return ("clusters", *path, edge.child, "budget") if own.budget else ("tiers", tier.value, "budget")
+    if not isinstance(edge, DiscoveredEdge):
+        return settings_path(page, edge.child, "budget")
+    own = page.clusters[edge.parent].discover[edge.child].budget
+    return ("clusters", edge.parent, "discover", edge.child, "budget") if own else ("tiers", Tier.LEAF.value, "budget")

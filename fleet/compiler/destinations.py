@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 from fleet.compiler.holdings import Holdings
-from fleet.compiler.sizes import replicas
+from fleet.compiler.sizes import agent_rate, replicas, settings_path
 from fleet.compiler.topology import Topology, meant, named
 from fleet.errors import Problem, at
 from fleet.names import THANOS, Tier
 from fleet.page import Destination, Page, QueueSettings, Written
 from fleet.page.problems import did_you_mean, nearest
-from fleet.plan import DestinationEdge, StoreEdge, keeps
+from fleet.plan import DestinationEdge, StoreEdge, WriteEdge, keeps
 from fleet.promql import is_literal
 from fleet.queues import queue
 
@@ -61,6 +61,8 @@ def expected_rate(page: Page, holdings: Holdings, sender: str, series: int | Non
     """Samples per second."""
     if series is not None:
         return series / min(page.intervals.scrape, page.intervals.rules).total_seconds()
+    if (rate := agent_rate(page, sender)) is not None:
+        return rate
     # Beside what is known by name, a Prometheus has all that anybody asks it to scrape.
     if not keep or any(keeps(keep, stranger) for stranger in _STRANGERS):
         return None
@@ -130,10 +132,8 @@ def _replica_problems(page: Page, topology: Topology) -> Iterator[Problem]:
     for writer in topology.writers:
         reasons[writer] = f"each replica would write every sample to {topology.top}, and the second one is refused"
     for name, reason in reasons.items():
-        cluster = page.clusters[name]
         if replicas(page, name) > 1:
-            own = cluster.replicas is not None
-            yield at(["clusters", name, "replicas"] if own else ["tiers", cluster.tier.value, "replicas"], reason, 1)
+            yield at(settings_path(page, name, "replicas"), reason, 1)
 
 
 def _kept_twice(page: Page, sender: str, name: str, destination: Destination) -> str | None:
@@ -163,7 +163,7 @@ def flow_problems(
         of_name = [each for of_sender in edges.values() for each in of_sender if each.name == name]
         yield from _idle_problems(page, holdings, name, of_name)
         yield from _keep_problems(page, holdings, name, of_name)
-        yield from _queue_problems(page, name, store.queue, of_name)
+        yield from queue_problems((*_where(page, name), "queue"), store.queue, of_name)
     yield from _twice(holdings, edges)
 
 
@@ -187,7 +187,8 @@ def _keep_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[Ou
         yield at((*_where(page, name), "keep", number), message, nearest(pattern, held) or held[0])
 
 
-def _queue_problems(page: Page, name: str, settings: QueueSettings, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
+def queue_problems(where: Sequence[str], settings: QueueSettings, edges: Sequence[WriteEdge]) -> Iterator[Problem]:
+    """Of queues that have the same settings, which stand at `where`."""
     known = [edge for edge in edges if edge.rate is not None and edge.queue.carries is not None]
     busiest = max(known, key=lambda edge: edge.rate or 0, default=None)
     if busiest is None or busiest.rate is None or busiest.queue.carries is None:
@@ -201,7 +202,7 @@ def _queue_problems(page: Page, name: str, settings: QueueSettings, edges: Seque
         f"{busiest.queue.max_samples_per_send} each half second, and {busiest.sender} is expected to have "
         f"{busiest.rate:.0f}"
     )
-    yield at((*_where(page, name), "queue", "maxShards"), message, needed.max_shards)
+    yield at((*where, "maxShards"), message, needed.max_shards)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from fleet.alerts import sent_by_edges
 from fleet.compiler.budgets import Estimate, series_of
 from fleet.compiler.gateways import gateway_plan
 from fleet.compiler.keys import edge_key
-from fleet.compiler.sizes import settings
+from fleet.compiler.sizes import agent_rate, settings
 from fleet.compiler.topology import Topology
 from fleet.names import Tier, replica_name, server_name
 from fleet.page import Page, QueueSettings, Rule
 from fleet.plan import FLEET, AlertEdge, FederationEdge, Identity, Key, RemoteWriteEdge, Replica
-from fleet.queues import OLDEST_SENT, Queue, queue
+from fleet.queues import OLDEST_SENT, queue
 from fleet.rules import source_metrics, without_gateways
 
 
@@ -80,19 +80,20 @@ def remote_write(
         keep = raw if cluster.tier is Tier.EDGE else recorded
         server, across = receiving(page, topology, stacks, name, f"{name}.{topology.top}")
         replicas = _replicas(page, topology.top, server)
+        rate = _rate(page, rules, name)
+        own_queue = queue(rate, settings(page, name).queue or QueueSettings(), kept=OLDEST_SENT)
         edge = RemoteWriteEdge(
-            name, topology.top, cluster.region, server, across, Key(), keep, _queue(page, rules, name), replicas
+            name, topology.top, cluster.region, server, across, Key(), keep, rate, own_queue, replicas
         )
         yield replace(edge, key=edge_key(page, edge.id))
 
 
-def _queue(page: Page, rules: Sequence[Rule], sender: str) -> Queue:
-    """Of an edge's raw series nobody knows how many there are."""
-    cluster, rate = page.clusters[sender], None
-    if cluster.tier is Tier.LEAF:
-        expected = Estimate(page, rules).expected(cluster.expect)
-        rate = sum(series_of(rule, expected) for rule in rules) / page.intervals.rules.total_seconds()
-    return queue(rate, QueueSettings(), kept=OLDEST_SENT)
+def _rate(page: Page, rules: Sequence[Rule], sender: str) -> float | None:
+    cluster = page.clusters[sender]
+    if cluster.tier is Tier.EDGE:
+        return agent_rate(page, sender)
+    expected = Estimate(page, rules).expected(cluster.expect)
+    return sum(series_of(rule, expected) for rule in rules) / page.intervals.rules.total_seconds()
 
 
 def _replicas(page: Page, top: str, server: Identity) -> tuple[Replica, ...]:

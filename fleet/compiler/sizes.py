@@ -34,6 +34,22 @@ def settings(page: Page, name: str) -> Settings:
     return merged
 
 
+def settings_path(page: Page, name: str, field: str) -> tuple[str, ...]:
+    """Where on the page that stands, or may stand, which holds for this cluster: with its own, or with its tier's."""
+    cluster = page.clusters[name]
+    own = getattr(cluster, field) is not None
+    return ("clusters", name, field) if own else ("tiers", cluster.tier.value, field)
+
+
+def agent_rate(page: Page, name: str) -> float | None:
+    """Samples per second that an edge's agent is expected to take in; None where the page does not say, and of others.
+
+    Which share of them `keep` lists leave nobody knows. A queue for all of them has shards that it seldom needs.
+    """
+    series = settings(page, name).series
+    return series / page.intervals.scrape.total_seconds() if series is not None else None
+
+
 def replicas(page: Page, name: str) -> int:
     return settings(page, name).replicas or 1
 

@@ -326,7 +326,8 @@ class Written(Strict):
     keep: MetricPatterns = Field(default=(), min_length=1, examples=["region:.+"])
     """Names of the metrics that are sent, or patterns of them; everything that a sender holds where absent."""
     series: Count | None = Field(default=None, examples=[50000])
-    """That each sender is expected to write; where absent, it is estimated of recorded series, and not of raw ones."""
+    """That each sender is expected to write; where absent, an edge's own `series`, and of the others an estimate of
+    recorded series, not of raw ones."""
     queue: QueueSettings = QueueSettings()
 
 

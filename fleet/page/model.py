@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 from fleet import versions
 from fleet.duration import Duration, format_duration
 from fleet.names import Tier
-from fleet.page.destinations import Destination
+from fleet.page.destinations import Count, Destination, QueueSettings
 from fleet.page.fields import (
     Blocks,
     Host,
@@ -260,16 +260,27 @@ class Server(Sized):
     replicas: int | None = Field(default=None, ge=1, le=8, examples=[2])
 
 
-class Settings(Server):
+class Federated(Server):
     budget: int | None = Field(default=None, ge=1, examples=[2000])
     """Series that may be federated for each cluster that this one speaks for: itself, or each leaf of its region."""
 
 
+class Agent(Sized):
+    series: Count | None = Field(default=None, examples=[10000])
+    """That it is expected to scrape. Its log has them all, and its queues are made as if they were all sent."""
+    queue: QueueSettings | None = Field(default=None, examples=[{"maxShards": 20}])
+    """To the global cluster; what is absent follows from `series`."""
+
+
+class Settings(Federated, Agent):
+    """Of a cluster of any tier."""
+
+
 class Tiers(_Strict):
-    leaf: Settings = Settings()
-    regional: Settings = Settings()
+    leaf: Federated = Federated()
+    regional: Federated = Federated()
     global_: Server = Field(default=Server(), alias="global")
-    edge: Sized = Sized()
+    edge: Agent = Agent()
 
 
 class Expected(_Strict):
@@ -491,6 +502,8 @@ _BELONGS = (
     ("retention", _SERVERS, "an edge keeps nothing"),
     ("replicas", _SERVERS, "two agents would send every sample twice"),
     ("budget", _FEDERATED, "nobody federates the others"),
+    ("series", (Tier.EDGE,), "the others' queues follow from their rules, and no agent keeps a log there"),
+    ("queue", (Tier.EDGE,), "the others' queues follow from their rules"),
     ("parent", _FEDERATED, "an edge writes upward, and nothing is above the global cluster"),
     ("several_parents", _FEDERATED, "nobody federates the others"),
     ("discover", (Tier.REGIONAL, Tier.GLOBAL), "the others federate nobody"),

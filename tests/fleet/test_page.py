@@ -75,10 +75,10 @@ clusters.hub.teir: unknown key; did you mean tier?
     "a key in the wrong place": (
         "clusters: {hub: {tier: global, intervals: {scrape: 10s}}}",
         (
-            "clusters.hub.intervals: unknown key; known here: storage, resources, retention, replicas, budget, tier, "
-            "region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, wave, up, "
-            "parent, severalParents, discover, gateway, expect, maintenance, alertmanager, networkPolicies, tls, "
-            "podSecurity, values\n\n"
+            "clusters.hub.intervals: unknown key; known here: storage, resources, series, queue, retention, replicas, "
+            "budget, tier, region, datacenter, environment, labels, kubeconfig, kubeconfigSecret, context, namespace, "
+            "wave, up, parent, severalParents, discover, gateway, expect, maintenance, alertmanager, networkPolicies, "
+            "tls, podSecurity, values\n\n"
             "    clusters:\n      hub: {tier: global}\n"
         ),
     ),
