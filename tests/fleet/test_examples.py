@@ -24,8 +24,8 @@ def kept_in(folder: Path) -> dict[Path, str]:
     return {path.relative_to(folder): path.read_text().partition("\n")[2] for path in folder.glob("*/*.yaml")}
 
 
-def test_there_are_three_examples() -> None:
-    assert [folder.name for folder in EXAMPLES] == ["edges-only", "single-region", "straight-to-global"]
+def test_there_are_four_examples_of_one_stack() -> None:
+    assert [folder.name for folder in EXAMPLES] == ["edges-only", "mimir", "single-region", "straight-to-global"]
 
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
