@@ -122,7 +122,10 @@ def leaf_config(plan: Plan, folder: Path, targets: Mapping[str, int], port: int)
     (folder / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
     ports = {**targets, "kube-prometheus-stack-prometheus": port}
     return {
-        "global": {"scrape_interval": f"{leaf.scrape_interval.total_seconds():.0f}s"},
+        "global": {
+            "scrape_interval": f"{leaf.scrape_interval.total_seconds():.0f}s",
+            "external_labels": {"cluster": LEAF, "region": leaf.region},
+        },
         "rule_files": [str(folder / "rules.yaml")],
         "scrape_configs": [
             {

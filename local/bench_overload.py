@@ -82,8 +82,10 @@ def bench(
 ) -> Report:
     """Raises LocalError."""
     environment.put_first(toolchain.ensure(("caddy", "prometheus")))
-    with serving(made_up(series)) as targets:
-        trial = _Trial(_plan(senders), targets, scrape, series / scrape.total_seconds())
+    jobs = made_up(series)
+    rate = sum(map(len, jobs.values())) / scrape.total_seconds()
+    with serving(jobs) as targets:
+        trial = _Trial(_plan(senders), targets, scrape, rate)
         with step("what the expected rate takes"):
             cpu = _ROOM * trial.usual()
         return trial.overloaded(cpu, overload)
@@ -129,8 +131,8 @@ class _Fleet:
 
     def answers(self) -> Mapping[int, int]:
         def count(status: int) -> float:
-            metric = "caddy_http_response_duration_seconds_count"
-            return own(self.facts, metric, code=str(status), handler="reverse_proxy", server="gateway")
+            metric = "caddy_http_request_duration_seconds_count"
+            return own(self.facts, metric, code=str(status), handler="subroute", server="gateway")
 
         found = {status: round(count(status)) for status in map(int, HTTPStatus)}
         return {status: times for status, times in found.items() if times}

@@ -1,7 +1,7 @@
-"""What each way up costs: the series of one made-up cluster, by federation and by remote write, one after the other.
+"""What each way up costs: the series of one made-up cluster by federation, by remote write and by Thanos' sidecar.
 
-Each way has a leaf and a parent of its own, both real, with the settings that the plan gives them but for the gateway
-between them; in its place stands a relay that counts what passes.
+One after the other. Each way has a leaf and a parent of its own, both real, with the settings that the plan gives them
+but for the gateway between them; in its place stands a relay that counts what passes.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from subprocess import Popen
 from tempfile import TemporaryDirectory
 from typing import Self
 
@@ -24,7 +25,7 @@ from fleet.page import QueueSettings, read_page
 from fleet.plan import FederationEdge, Plan
 from fleet.queues import queue
 from local import environment, toolchain
-from local.api_server import free_ports
+from local.api_server import free_ports, running
 from local.bench_leaf import LEAF, leaf_config
 from local.made_up import made_up, serving
 from local.markdown import machine, table
@@ -79,9 +80,24 @@ class Way:
     """Of the configuration of who begins; the other side is found at this port."""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a Query above asks the leaf's sidecar for, once in each interval in which a parent would federate."""
+
+    name: str
+    probe: str
+    selector: str
+
+
+_ASKED = (
+    Asked("a sidecar, asked for everything", _RAW, '{__name__=~".+"}'),
+    Asked("a sidecar, asked for aggregates", _RECORDED, '{__name__=~"cluster:.+"}'),
+)
+
+
 def bench(series: int = SERIES, watched: timedelta = WATCHED, scrape: timedelta = SCRAPE) -> Sequence[Cost]:
     """Raises LocalError."""
-    environment.put_first(toolchain.ensure(("prometheus",)))
+    environment.put_first(toolchain.ensure(("prometheus", "thanos")))
     trial = _Trial(_plan(scrape), series, watched)
     with step("a leaf that nobody asks"):
         alone = trial.alone()
@@ -89,6 +105,9 @@ def bench(series: int = SERIES, watched: timedelta = WATCHED, scrape: timedelta 
     for way in _ways(trial.plan, series, scrape):
         with step(way.name):
             costs.append(trial.cost(way, alone))
+    for asked in _ASKED:
+        with step(asked.name):
+            costs.append(trial.cost_asked(asked, alone))
     return costs
 
 
@@ -174,17 +193,65 @@ class _Trial:
                 with _used(leaf.pid) as sender, _used(parent.pid) as receiver:
                     delays = _delays(above, way.probe, self.watched)
                 wire = (relay.passed - passed) / (time.monotonic() - began)
-                # The 99 values that part a hundred equal shares.
-                shares = statistics.quantiles(delays, n=100)
-                return Cost(
-                    way.name, head_series(above), wire, max(0.0, sender[0] - alone), receiver[0], shares[49], shares[98]
-                )
+                median, late = _shares(delays)
+                return Cost(way.name, head_series(above), wire, max(0.0, sender[0] - alone), receiver[0], median, late)
+
+    def cost_asked(self, asked: Asked, alone: float) -> Cost:
+        below, sidecar_grpc, sidecar_http, query_grpc, above = free_ports(5)
+        with (
+            TemporaryDirectory() as name,
+            serving(made_up(self.series)) as targets,
+            _Relay(sidecar_grpc) as relay,
+        ):
+            folder = Path(name)
+            with prometheus(folder / LEAF, below, config=leaf_config(self.plan, folder, targets, below)) as leaf:
+                self._wait_for(below)
+                of_leaf = (f"--prometheus.url=http://{ADDRESS}:{below}", f"--tsdb.path={folder / LEAF / 'data'}")
+                with (
+                    _thanos(folder, "sidecar", sidecar_grpc, sidecar_http, *of_leaf) as sidecar,
+                    _thanos(folder, "query", query_grpc, above, f"--endpoint={ADDRESS}:{relay.port}") as query,
+                ):
+                    wait_until(lambda: bool(_times(above, asked.probe)), "it is answered", within=_STARTS_WITHIN)
+                    passed, began = relay.passed, time.monotonic()
+                    with _used(leaf.pid) as one, _used(sidecar.pid) as other, _used(query.pid) as receiver:
+                        series = self._ask(above, asked.selector)
+                    wire = (relay.passed - passed) / (time.monotonic() - began)
+                    # Afterwards, as this asks by the same way.
+                    median, late = _shares(_delays(above, asked.probe, self.watched))
+        return Cost(asked.name, series, wire, max(0.0, one[0] + other[0] - alone), receiver[0], median, late)
+
+    def _ask(self, port: int, selector: str) -> int:
+        """How many series it was last."""
+        (edge,) = self.plan.federations_of(LEAF)
+        series = 0
+        for _ in range(max(1, self.watched // edge.interval)):
+            next_turn = time.monotonic() + edge.interval.total_seconds()
+            ((_, count),) = instant(port, f"count({selector})")
+            series = round(count)
+            time.sleep(max(0.0, next_turn - time.monotonic()))
+        return series
 
     def _wait_for(self, port: int) -> None:
         wait_until(lambda: held_series(port) >= self.series, f"{self.series} series are there", within=_STARTS_WITHIN)
 
 
 _NOTHING: Mapping[str, object] = {}
+
+
+@contextlib.contextmanager
+def _thanos(folder: Path, part: str, grpc: int, http: int, *flags: str) -> Generator[Popen[bytes]]:
+    own = folder / part
+    own.mkdir()
+    addresses = (f"--grpc-address={ADDRESS}:{grpc}", f"--http-address={ADDRESS}:{http}")
+    with running(own, "thanos", part, *addresses, *flags) as process:
+        yield process
+
+
+def _shares(delays: Sequence[float]) -> tuple[float, float]:
+    """The median, and the 99th of 100."""
+    # The 99 values that part a hundred equal shares.
+    found = statistics.quantiles(delays, n=100)
+    return found[49], found[98]
 
 
 @contextlib.contextmanager

@@ -7,8 +7,9 @@ cAdvisor, kube-state-metrics and node-exporter have of a pod or a node.
 import contextlib
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from zlib import crc32
 
 from fleet.page import Expected
 from local.prometheus import ADDRESS
@@ -16,7 +17,7 @@ from local.prometheus import ADDRESS
 _SHAPE = Expected()
 
 Lines = Sequence[tuple[str, float]]
-"""Each series as it is written, and by how much it grows in a second; zero for a gauge."""
+"""Each series as it is written, and by about how much it grows in a second; zero for what is always one."""
 
 
 def made_up(series: int) -> Mapping[str, Lines]:
@@ -33,6 +34,8 @@ def made_up(series: int) -> Mapping[str, Lines]:
     }
 
 
+_BYTES = 1000.0
+"""As if memory and volumes grew."""
 _FILLED = 300
 """Metrics of a node beside those that rules read; its collectors have about so many."""
 
@@ -43,12 +46,15 @@ def _node(number: int) -> Iterator[tuple[str, float]]:
         for mode in ("idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user"):
             yield f'node_cpu_seconds_total{{{of},cpu="{cpu}",mode="{mode}"}}', 0.1
     for name in ("node_memory_MemTotal_bytes", "node_memory_MemAvailable_bytes"):
-        yield f"{name}{{{of}}}", 0
+        yield f"{name}{{{of}}}", _BYTES
     for resource in ("cpu", "memory", "pods"):
         yield f'kube_node_status_allocatable{{{of},resource="{resource}"}}', 0
     yield f"kubelet_node_name{{{of}}}", 0
     for kind in ("available", "capacity"):
-        yield f'kubelet_volume_stats_{kind}_bytes{{{of},namespace="team-0",persistentvolumeclaim="data-{number}"}}', 0
+        yield (
+            f'kubelet_volume_stats_{kind}_bytes{{{of},namespace="team-0",persistentvolumeclaim="data-{number}"}}',
+            _BYTES,
+        )
     for other in range(_FILLED):
         yield f"node_other_{other}_total{{{of}}}", 1.0
 
@@ -62,7 +68,7 @@ def _pod(number: int) -> Iterator[tuple[str, float]]:
     # cAdvisor: the pod's cgroup, its sandbox, and its container.
     for inside in ('container="",image=""', 'container="",image="pause"', f'container="service-{service}",image="app"'):
         yield f"container_cpu_usage_seconds_total{{{name},{inside}}}", 0.05
-        yield f"container_memory_working_set_bytes{{{name},{inside}}}", 0
+        yield f"container_memory_working_set_bytes{{{name},{inside}}}", _BYTES
         for other in range(18):
             yield f"container_other_{other}_total{{{name},{inside}}}", 1.0
     # kube-state-metrics
@@ -80,18 +86,46 @@ def _pod(number: int) -> Iterator[tuple[str, float]]:
     served = f'{name},service="service-{service}"'
     for code in ("200", "404", "500"):
         yield f'http_requests_total{{{served},code="{code}"}}', 3.0
-    for bound in ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"):
-        yield f'http_request_duration_seconds_bucket{{{served},le="{bound}"}}', 3.0
+    bounds = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf")
+    for place, bound in enumerate(bounds, start=1):
+        yield f'http_request_duration_seconds_bucket{{{served},le="{bound}"}}', 9.0 * place / len(bounds)
+
+
+def _values(lines: Lines) -> Callable[[float], str]:
+    """The text of all of them at a time, each with a pace and a beginning of its own, as real ones have.
+
+    If they were alike, compression would make nearly nothing of them.
+    """
+    constant = "".join(f"{line} 1\n" for line, pace in lines if not pace)
+    own = [(line, pace, pace * (0.5 + _share("pace", line)), 1e6 * _share("beginning", line)) for line, pace in lines]
+    whole = [(line, at, before) for line, pace, at, before in own if pace >= _WHOLE]
+    parts = [(line, at, before) for line, pace, at, before in own if 0 < pace < _WHOLE]
+
+    def text(now: float) -> str:
+        counts = [f"{line} {int(at * (now + before))}\n" for line, at, before in whole]
+        times = [f"{line} {at * (now + before):.3f}\n" for line, at, before in parts]
+        return "".join([constant, *counts, *times])
+
+    return text
+
+
+def _share(of: str, line: str) -> float:
+    """From 0 to 1, by chance, but of all buckets of one histogram the same: a higher one must not count less."""
+    return crc32(f"{of} {line.partition(',le=')[0]}".encode()) / 2**32
+
+
+_WHOLE = 0.2
+"""Growth in a second from which on a series counts something."""
 
 
 @contextlib.contextmanager
 def serving(jobs: Mapping[str, Lines]) -> Generator[Mapping[str, int]]:
     """Ports by job."""
+    texts = {job: _values(lines) for job, lines in jobs.items()}
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            passed = time.time() % 1_000_000
-            text = "".join(f"{line} {pace * passed if pace else 1}\n" for line, pace in jobs[self.path.strip("/")])
+            text = texts[self.path.strip("/")](time.time() % 1e6)
             # Who scrapes may end meanwhile.
             with contextlib.suppress(OSError):
                 self.send_response(200)
