@@ -86,9 +86,9 @@ def gateway_jobs(interval: timedelta) -> list[Job]:
     ]
 
 
-def sidecar_job(interval: timedelta) -> Job:
+def sidecar_job(namespace: str, interval: timedelta) -> Job:
     """The Thanos sidecar beside this Prometheus."""
-    targets = [{"targets": [f"127.0.0.1:{THANOS_HTTP_PORT}"]}]
+    targets = [{"targets": [f"127.0.0.1:{THANOS_HTTP_PORT}"], "labels": {"namespace": namespace}}]
     return {"job_name": SIDECAR_JOB, **_often(interval), "static_configs": targets}
 
 

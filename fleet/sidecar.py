@@ -19,7 +19,7 @@ def sidecar(registry: str | None, bucket: ObjectStorage, mark: object = None) ->
     spec = {
         "image": image,
         "version": image.rpartition(":")[2],
-        # It would answer whoever calls with all that Prometheus holds, and the Prometheus beside it alone asks how it is.
+        # It would answer whoever calls, and only the Prometheus beside it has something to ask.
         "grpcListenLocal": True,
         "httpListenLocal": True,
         "objectStorageConfig": {"existingSecret": {"name": bucket.secret or THANOS_OBJECTS, "key": bucket.key}},

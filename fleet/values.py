@@ -251,7 +251,7 @@ def _beside(cluster: ClusterPlan) -> Iterator[Job]:
     if cluster.thanos is not None:
         yield thanos_job(cluster.namespace)
     if cluster.bucket is not None:
-        yield sidecar_job(cluster.scrape_interval)
+        yield sidecar_job(cluster.namespace, cluster.scrape_interval)
 
 
 def _replica_label(cluster: ClusterPlan, receivers: Sequence[Receiver]) -> Values:

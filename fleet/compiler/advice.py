@@ -19,8 +19,8 @@ def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) ->
         yield "Thanos has no storage: what a receiver has not uploaded is lost when its pod restarts (thanos.storage)"
     if bare := [name for name in topology.uploading if settings(page, name).storage is None]:
         yield (
-            f"no storage: {' and '.join(bare)} would lose with a pod what no sidecar has uploaded yet, up to three hours "
-            "(tiers.leaf.storage)"
+            f"{' and '.join(bare)} with a sidecar and no storage: up to three hours that are not uploaded yet are lost "
+            "when a pod restarts (tiers.leaf.storage)"
         )
     for edge in edges:
         if edge.estimate > NEARLY * edge.budget:

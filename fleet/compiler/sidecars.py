@@ -1,4 +1,4 @@
-"""Whose Prometheus lays its own blocks into the bucket of the fleet's Thanos: that it may, and does nothing else there."""
+"""Whose Prometheus lays its blocks into the bucket of the fleet's Thanos: that it may, and does not write as well."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -13,8 +13,8 @@ from fleet.page import Page
 
 _UPLOADS_NONE: Mapping[Tier, str] = {
     Tier.EDGE: "an agent has no blocks, and writes",
-    Tier.REGIONAL: "a block has all that its Prometheus holds, series of its leaves as well, which these send themselves",
-    Tier.GLOBAL: "a block has all that its Prometheus holds, series of every cluster as well, which these send themselves",
+    Tier.REGIONAL: "a block has all that Prometheus holds, and would bring leaves' series again, under its own labels",
+    Tier.GLOBAL: "a block has all that Prometheus holds, and would bring others' series again, under its own labels",
 }
 
 _LEAST = timedelta(hours=6)

@@ -85,8 +85,8 @@ class Thanos(Written):
     """Names of the metrics that are sent, or patterns of them. Where absent, leaves and edges send everything that they
     hold, regions and the global cluster what they record themselves."""
     sidecars: Names = Field(default=(), min_length=1, examples=[["leaf"]])
-    """Leaves, by their names or `leaf` for all of them, that write nothing: a sidecar of their Prometheus lays its blocks
-    into the bucket, with everything that it holds, and up to three hours late."""
+    """Leaves, by name or `leaf` for all of them, that do not write: a sidecar of their Prometheus lays its blocks into
+    the bucket, with all that it holds, up to three hours late."""
     object_storage: ObjectStorage = Field(examples=[{"config": "thanos-objects"}])
     receivers: int = Field(default=1, ge=1, le=64, examples=[3])
     """Pods that share the series among themselves and keep the newest; one more takes over what falls to it."""
