@@ -10,6 +10,7 @@ from destinations import CLUSTERS, Page, plan, problems, validated
 from fleet.network_policies import network_policies
 from fleet.plan import Plan
 from fleet.render import render, rendered_values
+from fleet.topology import mermaid
 
 BUCKET: Page = {"config": "thanos-objects"}
 
@@ -150,6 +151,12 @@ def test_a_leaf_may_reach_the_bucket_and_nobody_reaches_the_sidecar() -> None:
     assert anybody in policy(compiled, "eu-1")["egress"]
     assert anybody not in policy(compiled, "us-1")["egress"]
     assert policy(compiled, "eu-1")["ingress"] == policy(compiled, "us-1")["ingress"]
+
+
+def test_the_drawing_says_that_blocks_go_to_thanos() -> None:
+    drawn = mermaid(plan(page()))
+    assert drawn.count("thanos<br/>at hub") == 1
+    assert drawn.count('-.->|"blocks"| t') == 2
 
 
 def test_leaves_without_a_volume_are_warned_of_by_name() -> None:
