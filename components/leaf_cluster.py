@@ -9,6 +9,7 @@ from components.notifier import alert_credentials
 from components.objects import alerting_rules, recording_rules
 from components.release import kube_prometheus_stack
 from components.remote_write import RemoteWriteReceiver, as_receivers, remote_write_credentials
+from components.thanos_objects import thanos_objects
 from components.waves import Waves
 from fleet.alerts import AlertGroup
 from fleet.plan import ClusterPlan
@@ -45,7 +46,9 @@ class LeafCluster(pulumi.ComponentResource):
             secrets.append(gateway.secret)
         secrets += alert_credentials(cluster, args["alert_receivers"], self)
         secrets += alert_urls(cluster, self)
-        values = chart_values(cluster, receivers=as_receivers(receivers))
+        objects = thanos_objects(f"{name}-thanos-objects", cluster, cluster.bucket, pulumi.ResourceOptions(parent=self))
+        secrets += objects.secrets
+        values = chart_values(cluster, receivers=as_receivers(receivers), mark=objects.mark)
         release = kube_prometheus_stack(cluster, values, self, secrets, args["waves"])
         self.federation_targets = gateway.federation_targets if gateway is not None else ()
         self.recording_rules = recording_rules(cluster, self, release)

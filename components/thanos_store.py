@@ -1,16 +1,11 @@
-import hmac
-from collections.abc import Sequence
 from typing import TypedDict, cast
 
 import pulumi
-import pulumi_random
 
-from components.authorities import made
 from components.objects import create, service_address
-from components.stack_config import told_plainly
+from components.thanos_objects import thanos_objects
 from fleet import thanos
-from fleet.bucket import bucket_in_config
-from fleet.names import PROJECT, THANOS_GRPC_PORT, THANOS_WRITE_PORT, ThanosPart, thanos_url, thanos_workload
+from fleet.names import THANOS_GRPC_PORT, THANOS_WRITE_PORT, ThanosPart, thanos_url, thanos_workload
 from fleet.network_policies import thanos_policies
 from fleet.page import Thanos
 from fleet.plan import ClusterPlan
@@ -61,14 +56,11 @@ class ThanosStore(pulumi.ComponentResource):
             # As a bucket would, it stays when nobody asks for it any more.
             kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
             first.append(create(f"{name}-objects", volume, kept))
-        mark = None
-        if page.object_storage.config is not None:
-            config = _bucket(page.object_storage.config)
-            first.append(create(f"{name}-objects", thanos.objects_secret(cluster, config), child))
-            mark = _mark(f"{name}-objects", config, child)
+        objects = thanos_objects(f"{name}-objects", cluster, page.object_storage, child)
+        first += objects.secrets
         if page.receivers > 1:
             first.append(create(f"{name}-disruption-budget", thanos.disruption_budget(cluster), child))
-        workloads = thanos.workloads(cluster, page, mark)
+        workloads = thanos.workloads(cluster, page, objects.mark)
         before = pulumi.ResourceOptions(parent=self, depends_on=first, custom_timeouts=_patience(page.receivers))
         pods = [
             create(f"{name}-{part}", manifest, before)
@@ -89,22 +81,3 @@ def _patience(receivers: int) -> pulumi.CustomTimeouts:
     """They are changed one after the other, and each may take that long to upload what it has, and as long to start."""
     most = f"{2 * receivers * thanos.GRACE_SECONDS}s"
     return pulumi.CustomTimeouts(create=most, update=most, delete=most)
-
-
-def _bucket(key: str) -> pulumi.Output[str]:
-    def checked(text: str) -> str:
-        with told_plainly():
-            return bucket_in_config(key, text)
-
-    return pulumi.Config(PROJECT).require_secret(key).apply(checked)
-
-
-def _mark(name: str, config: pulumi.Output[str], opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """Changes with the configuration, and tells nobody who has not the salt whether a guess of it is right."""
-    salt = made(pulumi_random.RandomPassword(f"{name}.salt", length=32, special=False, opts=opts).result)
-
-    def digest(texts: Sequence[str]) -> str:
-        key, text = texts
-        return hmac.new(key.encode(), text.encode(), "sha256").hexdigest()[:12]
-
-    return pulumi.Output.unsecret(pulumi.Output.all(salt, config).apply(digest))

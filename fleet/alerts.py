@@ -17,7 +17,7 @@ import promql_parser
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from fleet.duration import format_duration
-from fleet.names import ALERTMANAGER, OPERATOR, PROMETHEUS, THANOS, THANOS_PARTS, ThanosPart, Tier
+from fleet.names import ALERTMANAGER, OPERATOR, PROMETHEUS, SIDECAR_JOB, THANOS, THANOS_PARTS, ThanosPart, Tier
 from fleet.outputs import SEND_DELAY, fresh_within
 from fleet.page import Alerting, Authority
 from fleet.plan import NEARLY, ClusterPlan, Plan
@@ -49,6 +49,7 @@ class Alert(BaseModel):
         "write",
         "thanos",
         "store",
+        "uploader",
     ]
     expr: str
     """PromQL; `$name` stands for what `_subjects` knows of that kind."""
@@ -168,7 +169,7 @@ def _subjects(plan: Plan, cluster: ClusterPlan, alert: Alert) -> Iterator[_Subje
             yield from _speaking(plan)
         case "maintenance":
             yield from _maintained(plan)
-        case "thanos" | "store":
+        case "thanos" | "store" | "uploader":
             yield from _of_thanos(cluster, alert.each)
         case "fleet":
             late = taken_late(cluster)
@@ -228,6 +229,8 @@ def _monitors(cluster: ClusterPlan) -> Iterator[str]:
         yield OPERATOR
     if cluster.alertmanager is not None:
         yield ALERTMANAGER
+    if cluster.bucket is not None:
+        yield SIDECAR_JOB
 
 
 def _federated(plan: Plan, cluster: ClusterPlan) -> Iterator[_Subject]:
@@ -267,8 +270,11 @@ def _maintained(plan: Plan) -> Iterator[_Subject]:
             yield _Subject(_labels(each), known)
 
 
-def _of_thanos(cluster: ClusterPlan, kind: Literal["thanos", "store"]) -> Iterator[_Subject]:
-    """What runs beside its Prometheus, as a whole or part by part."""
+def _of_thanos(cluster: ClusterPlan, kind: Literal["thanos", "store", "uploader"]) -> Iterator[_Subject]:
+    """What runs beside its Prometheus, as a whole, part by part, or whatever lays blocks into the bucket."""
+    if kind == "uploader":
+        yield from _uploading(cluster)
+        return
     if cluster.thanos is None:
         return
     every = f'job="{THANOS}",namespace="{cluster.namespace}"'
@@ -279,6 +285,26 @@ def _of_thanos(cluster: ClusterPlan, kind: Literal["thanos", "store"]) -> Iterat
         target = f'{every},component="{part}"'
         known = {"self": cluster.name, "target": target, "part": part, "without": _WITHOUT[part]}
         yield _Subject({"component": part}, known)
+
+
+def _uploading(cluster: ClusterPlan) -> Iterator[_Subject]:
+    """Receivers beside its Prometheus, or the sidecar of that."""
+    own = f'namespace="{cluster.namespace}"'
+    if cluster.thanos is not None:
+        known = {
+            "uploader": f'job="{THANOS}",{own},component="receiver"',
+            "who": "{{ $labels.pod }}",
+            "kept": "A receiver keeps its blocks until then, as long as its volume has room.",
+        }
+        yield _Subject({}, {"self": cluster.name, **known})
+    if cluster.bucket is not None and cluster.retention is not None:
+        kept = format_duration(cluster.retention)
+        known = {
+            "uploader": f'job="{SIDECAR_JOB}",{own}',
+            "who": "The sidecar",
+            "kept": f"Its Prometheus deletes what is {kept} old, uploaded or not.",
+        }
+        yield _Subject(_labels(cluster), {"self": cluster.name, **known})
 
 
 _WITHOUT: Mapping[ThanosPart, str] = {

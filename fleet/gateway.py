@@ -657,10 +657,9 @@ def container(registry: str | None, certificate: str | None) -> dict[str, object
 
     `registry` is a mirror in place of the image's own, `certificate` the `certificate_secret`.
     """
-    host, _, repository = versions.CADDY_IMAGE.partition("/")
     return {
         "name": GATEWAY_CONTAINER,
-        "image": f"{registry or host}/{repository}",
+        "image": versions.pulled_from(registry, versions.CADDY_IMAGE),
         "command": ["caddy", "run", "--config", f"{_MOUNT}/{CONFIG_KEY}", "--watch"],
         "env": [{"name": name, "value": "/tmp"} for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")],  # noqa: S108 (the pod's own)
         "ports": [{"name": GATEWAY_CONTAINER, "containerPort": GATEWAY_PORT}],

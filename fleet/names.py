@@ -43,6 +43,12 @@ ThanosPart = Literal["router", "receiver", "query", "store", "compactor"]
 THANOS_PARTS: tuple[ThanosPart, ...] = get_args(ThanosPart)
 # Thanos's own defaults.
 THANOS_GRPC_PORT, THANOS_HTTP_PORT, THANOS_WRITE_PORT = 10901, 10902, 19291
+THANOS_OBJECTS = f"{THANOS}-objects"
+"""The Secret with what Thanos is told of its bucket, or the volume in place of that."""
+THANOS_OBJECTS_KEY = "objstore.yml"
+OBJECTS_MARK = f"{PROJECT}/objects"
+"""Annotation of pods that read that Secret when they start: it changes with it."""
+SIDECAR_JOB = f"{THANOS}-sidecar"
 
 GRAFANA = f"{RELEASE}-grafana"
 GRAFANA_ADMIN = "grafana-admin"

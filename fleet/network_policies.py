@@ -42,6 +42,7 @@ _KUBE_STATE_METRICS = {
 }
 _ANY_POD: Peer = {"namespaceSelector": {}}
 _ANYBODY: Rule = {"ports": [{"protocol": "TCP"}]}
+"""Where a bucket is, the page need not say, nor whom an Alertmanager notifies."""
 _GRAFANA = {"matchLabels": {"app.kubernetes.io/name": "grafana", "app.kubernetes.io/instance": RELEASE}}
 _JOBS = [f"{RELEASE}-{job}" for job in ("admission-create", "admission-patch", "crds-upgrade")]
 _CHART_JOBS = {"matchExpressions": [{"key": "batch.kubernetes.io/job-name", "operator": "In", "values": _JOBS}]}
@@ -97,7 +98,6 @@ def thanos_policies(cluster: ClusterPlan) -> Sequence[Manifest]:
     # The gateway is beside Prometheus.
     written = _rule("from", [_pods(_PROMETHEUS)], [THANOS_WRITE_PORT])
     receiver, store = (_rule("to", [_thanos(part)], [THANOS_GRPC_PORT]) for part in ("receiver", "store"))
-    # Where a bucket is, the page need not say.
     bucket: list[Rule] = [] if cluster.thanos.object_storage.volume is not None else [_dns(), _ANYBODY]
     specs: Mapping[ThanosPart, tuple[list[Rule], list[Rule]]] = {
         "router": ([written, scraped], [receiver]),
@@ -148,6 +148,8 @@ def _prometheus(cluster: ClusterPlan, known: NetworkPolicies) -> Rule:
     if ports := host_ports(cluster):
         egress.append(_rule("to", _blocks(known.nodes), ports))
     egress += _outward(_addresses(cluster))
+    if cluster.bucket is not None:
+        egress.append(_ANYBODY)
     return _spec(_PROMETHEUS, ingress, egress)
 
 

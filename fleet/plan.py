@@ -21,6 +21,7 @@ from fleet.page import (
     Kind,
     Maintenance,
     NetworkPolicies,
+    ObjectStorage,
     ParentRef,
     Password,
     Reading,
@@ -368,6 +369,25 @@ class StoreEdge(_SendingEdge):
         return f"{self.sender}-stores-{self.receiver}"
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Of all that `sender` holds, block by block, into the bucket of the fleet's Thanos: no way over any gateway."""
+
+    sender: str
+
+    @property
+    def name(self) -> str:
+        return THANOS
+
+    @property
+    def store(self) -> tuple[str, str | None]:
+        """As a `StoreEdge`'s."""
+        return THANOS, None
+
+    def carries(self, metric: str) -> bool:  # noqa: ARG002 (a block is laid down whole)
+        return True
+
+
 Edge = FederationEdge | RemoteWriteEdge | StoreEdge | AlertEdge
 OwnWriteEdge = RemoteWriteEdge | StoreEdge
 """Along which samples go through a gateway of the fleet."""
@@ -559,6 +579,8 @@ class ClusterPlan:
     """What this Grafana asks beside that Prometheus."""
     thanos: Thanos | None
     """What runs beside its Prometheus for others to write to."""
+    bucket: ObjectStorage | None
+    """Where a sidecar of its Prometheus lays its blocks; None where it has none."""
     discovery: Discovery | None
     """Children outside of the fleet that it federates; None where the page allows none."""
     network_policies: NetworkPolicies | None

@@ -17,6 +17,7 @@ from fleet.manifests import Manifest
 from fleet.names import ALERTMANAGERS_KEY, CA_KEY, HELD_KEYS, Tier
 from fleet.network_policies import network_policies, thanos_policies
 from fleet.notifier import alertmanagers
+from fleet.page import ObjectStorage
 from fleet.plan import (
     PUBLIC,
     ClusterPlan,
@@ -65,7 +66,7 @@ def rendered_values(
     own = plan.own_writes_of(cluster.name)
     receivers = [Receiver(edge, write_url(edge, to), number) for edge in own for number, to in enumerate(edge.replicas)]
     receivers += [Receiver(edge, edge.destination.url) for edge in cluster.destinations]
-    return chart_values(cluster, children, receivers)
+    return chart_values(cluster, children, receivers, PUBLIC_PLACEHOLDER if _is_told(cluster.bucket) else None)
 
 
 def write(files: Mapping[Path, str], out: Path, stack: str) -> None:
@@ -102,6 +103,8 @@ def manifests_of(plan: Plan, cluster: ClusterPlan) -> Iterator[Manifest]:
     yield manifests.namespace(cluster)
     yield from network_policies(cluster)
     yield from _thanos(cluster)
+    if _is_told(cluster.bucket):
+        yield thanos.objects_secret(cluster, SECRET_PLACEHOLDER)
     if cluster.gateway is not None:
         yield from _gateway_manifests(cluster, cluster.gateway)
     calls: list[Edge | Discovery] = [*plan.federated_by(cluster.name)]
@@ -130,12 +133,17 @@ def _thanos(cluster: ClusterPlan) -> Iterator[Manifest]:
     yield thanos.topology(cluster, PUBLIC_PLACEHOLDER, PUBLIC_PLACEHOLDER)
     if page.object_storage.volume is not None:
         yield thanos.objects_volume(cluster, page.object_storage.volume)
-    from_config = page.object_storage.config is not None
-    if from_config:
+    is_told = _is_told(page.object_storage)
+    if is_told:
         yield thanos.objects_secret(cluster, SECRET_PLACEHOLDER)
     if page.receivers > 1:
         yield thanos.disruption_budget(cluster)
-    yield from thanos.workloads(cluster, page, PUBLIC_PLACEHOLDER if from_config else None).values()
+    yield from thanos.workloads(cluster, page, PUBLIC_PLACEHOLDER if is_told else None).values()
+
+
+def _is_told(bucket: ObjectStorage | None) -> bool:
+    """By the program: what it says lies in a Secret, of which pods carry a mark."""
+    return bucket is not None and bucket.config is not None
 
 
 def _shown(plan: Plan, top: ClusterPlan) -> Iterator[Manifest]:

@@ -14,7 +14,9 @@ from fleet.names import (
     HELD_KEYS,
     HELD_KEYS_JOB,
     PROJECT,
+    SIDECAR_JOB,
     THANOS,
+    THANOS_HTTP_PORT,
     service_labels,
 )
 from fleet.plan import AlertEdge, DiscoveredEdge, FederationEdge, OwnWriteEdge
@@ -77,12 +79,22 @@ def held_keys_job(secrets: Sequence[str], inlined: Sequence[OwnWriteEdge]) -> Jo
 def gateway_jobs(interval: timedelta) -> list[Job]:
     """The gateway beside this Prometheus: how it fares, and what its running configuration accepts."""
     targets = [{"targets": [f"127.0.0.1:{GATEWAY_FACTS_PORT}"]}]
-    # Whatever the pace of the fleet: what is scraped less often than every five minutes is not always there.
-    often = {"scrape_interval": format_duration(min(interval, timedelta(minutes=1)))}
+    often = _often(interval)
     return [
         {"job_name": GATEWAY_JOB, **often, "static_configs": targets},
         {"job_name": FACTS_JOB, **often, "metrics_path": "/facts", "static_configs": targets},
     ]
+
+
+def sidecar_job(namespace: str, interval: timedelta) -> Job:
+    """The Thanos sidecar beside this Prometheus."""
+    targets = [{"targets": [f"127.0.0.1:{THANOS_HTTP_PORT}"], "labels": {"namespace": namespace}}]
+    return {"job_name": SIDECAR_JOB, **_often(interval), "static_configs": targets}
+
+
+def _often(interval: timedelta) -> Job:
+    """Whatever the pace of the fleet: what is scraped less often than every five minutes is not always there."""
+    return {"scrape_interval": format_duration(min(interval, timedelta(minutes=1)))}
 
 
 _SERVICE_IP = "__meta_kubernetes_service_cluster_ip"

@@ -69,6 +69,7 @@ def _naming(plan: Plan, cluster: ClusterPlan) -> Iterator[tuple[Path, Naming]]:
     is_top = isinstance(cluster.alertmanager, Alerting)
     parts[("alerting",) if is_top else ("clusters", cluster.name, "alertmanager")] = cluster.alertmanager
     parts["thanos",] = cluster.thanos
+    parts["thanos", "objectStorage"] = cluster.bucket
     calls: Iterator[Call] = (call for call in (*plan.keyed, *cluster.readers) if call.lower == cluster.name)
     parts |= {password_path(call): call.key.brought for call in calls}
     for where, part in parts.items():

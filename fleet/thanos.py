@@ -17,24 +17,26 @@ from fleet import pods, versions
 from fleet.duration import format_duration
 from fleet.manifests import Manifest, object_metadata
 from fleet.names import (
+    OBJECTS_MARK,
     PART_OF,
     PROJECT,
     REPLICA_LABEL,
     THANOS,
     THANOS_GRPC_PORT,
     THANOS_HTTP_PORT,
+    THANOS_OBJECTS,
+    THANOS_OBJECTS_KEY,
     THANOS_WRITE_PORT,
     ThanosPart,
     thanos_labels,
     thanos_workload,
 )
-from fleet.page import Amounts, Resources, Storage, Thanos
+from fleet.page import Resources, Storage, Thanos
 from fleet.plan import ClusterPlan
 from fleet.queues import TAKEN_LATE
+from fleet.sidecar import LITTLE
 from fleet.storage import KEPT, claim_spec
 
-OBJECTS = f"{THANOS}-objects"
-OBJECTS_KEY = "objstore.yml"
 TOPOLOGY = f"{THANOS}-topology"
 
 _HASHRINGS, _ENDPOINTS = "hashrings.json", "endpoints.yaml"
@@ -89,12 +91,12 @@ def endpoints(asked: Sequence[str]) -> str:
 
 def objects_secret(cluster: ClusterPlan, config: object) -> Manifest:
     """What Thanos is told of its bucket, where that comes from the stack's config."""
-    return {**_object(cluster, "v1", "Secret", OBJECTS), "stringData": {OBJECTS_KEY: config}}
+    return {**_object(cluster, "v1", "Secret", THANOS_OBJECTS), "stringData": {THANOS_OBJECTS_KEY: config}}
 
 
 def objects_volume(cluster: ClusterPlan, volume: Storage) -> Manifest:
     """In place of a bucket."""
-    return _manifest(cluster, "v1", "PersistentVolumeClaim", OBJECTS, claim_spec(volume))
+    return _manifest(cluster, "v1", "PersistentVolumeClaim", THANOS_OBJECTS, claim_spec(volume))
 
 
 def disruption_budget(cluster: ClusterPlan) -> Manifest:
@@ -244,11 +246,11 @@ def _bucket(thanos: Thanos) -> tuple[_Mount, str]:
     if thanos.object_storage.volume is not None:
         config = {"type": "FILESYSTEM", "config": {"directory": _BUCKET.path}}
         return _BUCKET, f"--objstore.config={json.dumps(config)}"
-    return _OBJECTS, f"--objstore.config-file={_OBJECTS.path}/{OBJECTS_KEY}"
+    return _OBJECTS, f"--objstore.config-file={_OBJECTS.path}/{THANOS_OBJECTS_KEY}"
 
 
 def _template(cluster: ClusterPlan, thanos: Thanos, part: _Running, mark: object) -> Mapping[str, object]:
-    annotations = {"annotations": {f"{PROJECT}/objects": mark}} if mark is not None else {}
+    annotations = {"annotations": {OBJECTS_MARK: mark}} if mark is not None else {}
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
@@ -271,17 +273,16 @@ def _template(cluster: ClusterPlan, thanos: Thanos, part: _Running, mark: object
 
 
 def _container(cluster: ClusterPlan, part: _Running) -> Mapping[str, object]:
-    host, _, repository = versions.THANOS_IMAGE.partition("/")
     return {
         "name": THANOS,
-        "image": f"{cluster.chart.registry or host}/{repository}",
+        "image": versions.pulled_from(cluster.chart.registry, versions.THANOS_IMAGE),
         "args": [part.command, *part.flags],
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [{"name": name, "containerPort": port} for name, port in part.ports.items()],
         "readinessProbe": _probe("/-/ready", period=5, failures=3),
         # A receiver that replays its log, and a compactor at a large block, answer this meanwhile.
         "livenessProbe": _probe("/-/healthy", period=30, failures=6),
-        "resources": (part.resources or _LITTLE).model_dump(exclude_none=True, exclude_defaults=True),
+        "resources": (part.resources or LITTLE).model_dump(exclude_none=True, exclude_defaults=True),
         "securityContext": pods.CONTAINER,
         "volumeMounts": [
             {"name": each.name, "mountPath": each.path, **({} if each.writable else {"readOnly": True})}
@@ -290,20 +291,17 @@ def _container(cluster: ClusterPlan, part: _Running) -> Mapping[str, object]:
     }
 
 
-_LITTLE = Resources(requests=Amounts(cpu="20m", memory="64Mi"))
-
-
 def _probe(path: str, period: int, failures: int) -> Mapping[str, object]:
     return {"httpGet": {"path": path, "port": "http"}, "periodSeconds": period, "failureThreshold": failures}
 
 
 def _volume(thanos: Thanos, mount: _Mount) -> Mapping[str, object]:
     given = thanos.object_storage
-    items = [{"key": given.key, "path": OBJECTS_KEY}]
+    items = [{"key": given.key, "path": THANOS_OBJECTS_KEY}]
     kinds: Mapping[_Mount, Mapping[str, object]] = {
         _TOPOLOGY: {"configMap": {"name": TOPOLOGY}},
-        _OBJECTS: {"secret": {"secretName": given.secret or OBJECTS, "items": items}},
-        _BUCKET: {"persistentVolumeClaim": {"claimName": OBJECTS}},
+        _OBJECTS: {"secret": {"secretName": given.secret or THANOS_OBJECTS, "items": items}},
+        _BUCKET: {"persistentVolumeClaim": {"claimName": THANOS_OBJECTS}},
         _DATA: {"emptyDir": {}},
     }
     return {"name": mount.name, **kinds[mount]}

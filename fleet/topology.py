@@ -114,10 +114,14 @@ def _drawing(plan: Plan) -> Iterator[str]:
 
 
 def _draw_stores(plan: Plan, nodes: Mapping[str, str]) -> Iterator[str]:
-    if plan.stores:
-        yield f't[("{THANOS}<br/>at {plan.stores[0].receiver}")]'
+    uploading = [cluster.name for cluster in plan.clusters.values() if cluster.bucket is not None]
+    if plan.stores or uploading:
+        (top,) = (cluster.name for cluster in plan.everywhere.values() if cluster.tier is Tier.GLOBAL)
+        yield f't[("{THANOS}<br/>at {top}")]'
     for edge in plan.stores:
         yield f'{nodes[edge.sender]} -.->|"{_kept(edge)}"| t'
+    for name in uploading:
+        yield f'{nodes[name]} -.->|"blocks"| t'
     outward = [edge for cluster in plan.clusters.values() for edge in cluster.destinations]
     kinds = {edge.name: edge.destination.kind for edge in outward}
     for number, (name, kind) in enumerate(kinds.items()):

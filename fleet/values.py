@@ -30,7 +30,17 @@ from fleet.plan import ClusterPlan, FederationEdge, OwnWriteEdge, WriteEdge
 from fleet.quantity import parse_quantity
 from fleet.queues import TAKEN_LATE
 from fleet.remote_write import replica_label, write_queue
-from fleet.scrape import Job, annotated_pods_job, discovery_job, federation_job, gateway_jobs, held_keys_job, thanos_job
+from fleet.scrape import (
+    Job,
+    annotated_pods_job,
+    discovery_job,
+    federation_job,
+    gateway_jobs,
+    held_keys_job,
+    sidecar_job,
+    thanos_job,
+)
+from fleet.sidecar import sidecar
 from fleet.storage import KEPT, volume_claim
 
 Values = dict[str, object]
@@ -66,13 +76,16 @@ def merge(below: Mapping[str, object], above: Mapping[str, object]) -> Values:
     return merged
 
 
-def chart_values(cluster: ClusterPlan, children: Sequence[Child] = (), receivers: Sequence[Receiver] = ()) -> Values:
-    """Everything that the chart is told about `cluster`."""
+def chart_values(
+    cluster: ClusterPlan, children: Sequence[Child] = (), receivers: Sequence[Receiver] = (), mark: object = None
+) -> Values:
+    """Everything that the chart is told about `cluster`; `mark` changes with what its sidecar reads of the bucket."""
     return _laid_over(
         pods.restrictions(),
         _common(cluster),
         _exporters(cluster),
         {"prometheus": {"prometheusSpec": _prometheus_spec(cluster, children, receivers)}},
+        _sidecar(cluster, mark),
         *cluster.overlays,
     )
 
@@ -180,7 +193,7 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
         "externalLabels": dict(cluster.external_labels),
         # The operator's own `prometheus` and `prometheus_replica` would travel up on every series.
         "prometheusExternalLabelNameClear": True,
-        **_replica_label(receivers),
+        **_replica_label(cluster, receivers),
         "scrapeInterval": format_duration(cluster.scrape_interval),
         **({"scrapeTimeout": format_duration(cluster.scrape_timeout)} if cluster.scrape_timeout is not None else {}),
         # The keys are files of this Prometheus, and a ServiceMonitor of any team may name a file to send along. A
@@ -225,17 +238,26 @@ def _prometheus_spec(cluster: ClusterPlan, children: Sequence[Child], receivers:
     return {**spec, "containers": containers, "volumes": volumes}
 
 
+def _sidecar(cluster: ClusterPlan, mark: object) -> Values:
+    if cluster.bucket is None:
+        return {}
+    return {"prometheus": {"prometheusSpec": sidecar(cluster.chart.registry, cluster.bucket, mark)}}
+
+
 def _beside(cluster: ClusterPlan) -> Iterator[Job]:
     """What of its own monitoring no object of the chart has it scrape."""
     if cluster.gateway is not None:
         yield from gateway_jobs(cluster.scrape_interval)
     if cluster.thanos is not None:
         yield thanos_job(cluster.namespace)
+    if cluster.bucket is not None:
+        yield sidecar_job(cluster.namespace, cluster.scrape_interval)
 
 
-def _replica_label(receivers: Sequence[Receiver]) -> Values:
+def _replica_label(cluster: ClusterPlan, receivers: Sequence[Receiver]) -> Values:
     """For stores that keep one replica's samples, or show one's. Parents drop it, and so do alerts."""
-    if any(replica_label(receiver.edge) is not None for receiver in receivers):
+    is_uploaded = cluster.bucket is not None and cluster.replicas > 1
+    if is_uploaded or any(replica_label(receiver.edge) is not None for receiver in receivers):
         return {"replicaExternalLabelName": REPLICA_LABEL}
     return {"replicaExternalLabelNameClear": True}
 

@@ -17,3 +17,9 @@ POD_SECURITY = "v1.36"
 # Of the hook that updates the CRDs; the chart itself says `latest`.
 # renovate: datasource=docker depName=docker.io/library/busybox
 BUSYBOX = "1.37.0"
+
+
+def pulled_from(registry: str | None, image: str) -> str:
+    """`registry` is a mirror in place of the image's own."""
+    host, _, repository = image.partition("/")
+    return f"{registry or host}/{repository}"

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -87,11 +87,11 @@ def crd(kind: str) -> str:
     return (folder / f"monitoring.coreos.com_{plural}.yaml").read_text()
 
 
-def validated(kind: str, written: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What an API server has against an object with these queues, and which of their fields it drops."""
+def validated(kind: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What an API server has against an object of this `spec`, and which of its fields it drops."""
     version = "v1" if kind == "Prometheus" else "v1alpha1"
     body = {"apiVersion": f"monitoring.coreos.com/{version}", "kind": kind, "metadata": {"name": "prometheus"}}
-    return _asked("validate", {"crd": crd(kind), "object": {**body, "spec": {"remoteWrite": written}}})
+    return _asked("validate", {"crd": crd(kind), "object": {**body, "spec": spec}})
 
 
 def generated(

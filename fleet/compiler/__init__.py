@@ -21,6 +21,7 @@ from fleet.compiler.network_policies import network_policy_problems, network_pol
 from fleet.compiler.pod_security import pod_security_problems
 from fleet.compiler.readers import reader_problems
 from fleet.compiler.recording import added_rule_problems, rule_problems
+from fleet.compiler.sidecars import sidecar_problems
 from fleet.compiler.stores import stores
 from fleet.compiler.topology import Topology, topology_problems
 from fleet.compiler.values import value_problems
@@ -55,6 +56,7 @@ def compile_page(
     _refuse_page(page, [*topology_problems(page), *_independent_problems(page, rules, stacks)])
     topology = Topology.of(page)
     _refuse_page(page, [*gateway_problems(page, topology, stacks), *destination_problems(page, topology)])
+    _refuse_page(page, [*sidecar_problems(page, topology)])
     scrapes, writes = tuple(federation(page, topology, rules)), tuple(remote_write(page, topology, rules, stacks))
     sent, found = tuple(alerts(page, topology, stacks)), discovery(page, rules)
     upward = (*scrapes, *writes, *(edge for each in found.values() for edge in each.edges))

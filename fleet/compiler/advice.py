@@ -17,6 +17,11 @@ def warnings(page: Page, topology: Topology, edges: Iterable[FederationEdge]) ->
         yield f"{top} has no storage: what the fleet knows is lost when its pod restarts (tiers.global.storage)"
     if (thanos := page.thanos) is not None and thanos.storage is None and thanos.object_storage.volume is None:
         yield "Thanos has no storage: what a receiver has not uploaded is lost when its pod restarts (thanos.storage)"
+    if bare := [name for name in topology.uploading if settings(page, name).storage is None]:
+        yield (
+            f"{' and '.join(bare)} with a sidecar and no storage: up to three hours that are not uploaded yet are lost "
+            "when a pod restarts (tiers.leaf.storage)"
+        )
     for edge in edges:
         if edge.estimate > NEARLY * edge.budget:
             share = round(100 * edge.estimate / edge.budget)

@@ -64,6 +64,7 @@ def cluster_plan(
         grafana=page.grafana and cluster.tier is Tier.GLOBAL,
         data_sources=tuple(_data_sources(page)) if cluster.tier is Tier.GLOBAL else (),
         thanos=page.thanos if cluster.tier is Tier.GLOBAL else None,
+        bucket=page.thanos.object_storage if page.thanos is not None and name in topology.uploading else None,
         discovery=discovery,
         network_policies=network_policies(page, name),
         pod_security=cluster.pod_security,

@@ -1,6 +1,6 @@
 """Who writes to which store: that each sender exists, and that no sample gets there twice."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,7 +11,7 @@ from fleet.errors import Problem, at
 from fleet.names import THANOS, Tier
 from fleet.page import Destination, Page, QueueSettings, Written
 from fleet.page.problems import did_you_mean, nearest
-from fleet.plan import DestinationEdge, StoreEdge, WriteEdge, keeps
+from fleet.plan import DestinationEdge, StoreEdge, Upload, WriteEdge, keeps
 from fleet.promql import is_literal
 from fleet.queues import queue
 
@@ -83,21 +83,22 @@ def destination_problems(page: Page, topology: Topology) -> Iterator[Problem]:
         if name in page.clusters:
             yield at(["destinations", name], "a cluster has this name already, and both would name the same queue")
     for name, store in written(page).items():
-        yield from _sender_problems(page, topology, store, (*_where(page, name), "senders"))
+        yield from sender_problems(page, topology, store.senders, (*_where(page, name), "senders"))
     yield from _replica_problems(page, topology)
     yield from _reading_problems(page, topology)
 
 
-def _sender_problems(page: Page, topology: Topology, store: Written, where: Sequence[str]) -> Iterator[Problem]:
-    for number, sender in enumerate(store.senders):
-        if sender in store.senders[:number]:
+def sender_problems(page: Page, topology: Topology, senders: Sequence[str], where: Sequence[str]) -> Iterator[Problem]:
+    """What is wrong with the list at `where`, as names of clusters and tiers."""
+    for number, sender in enumerate(senders):
+        if sender in senders[:number]:
             yield at((*where, number), f"{sender} is named twice")
         elif sender in page.clusters:
             tier = page.clusters[sender].tier
             if sender in _TIERS:
                 message = f"{sender} is the name of a cluster and of a tier, and nobody could tell which is meant"
                 yield at((*where, number), message, topology.top)
-            elif tier in store.senders:
+            elif tier in senders:
                 yield at((*where, number), f"has no effect: {tier} stands for all of its clusters already")
         elif sender not in _TIERS:
             message = f"there is no cluster {sender!r}{did_you_mean(sender, page.clusters)}"
@@ -164,7 +165,8 @@ def flow_problems(
         yield from _idle_problems(page, holdings, name, of_name)
         yield from _keep_problems(page, holdings, name, of_name)
         yield from queue_problems((*_where(page, name), "queue"), store.queue, of_name)
-    yield from _twice(holdings, edges)
+    written_up = (edge for of_sender in edges.values() for edge in of_sender)
+    yield from _twice(holdings, (*written_up, *map(Upload, holdings.topology.uploading)))
 
 
 def _idle_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
@@ -209,17 +211,16 @@ def queue_problems(where: Sequence[str], settings: QueueSettings, edges: Sequenc
 class _Way:
     """What a sender writes to a store."""
 
-    edge: OutwardEdge
+    edge: OutwardEdge | Upload
     names: frozenset[str]
 
 
-def _twice(holdings: Holdings, edges: Mapping[str, Sequence[OutwardEdge]]) -> Iterator[Problem]:
+def _twice(holdings: Holdings, edges: Iterable[OutwardEdge | Upload]) -> Iterator[Problem]:
     """Of what a cluster writes to a store, what a cluster above it has from there and writes there as well."""
     stores: dict[tuple[str, str | None], list[_Way]] = {}
-    for sender, of_sender in edges.items():
-        for edge in of_sender:
-            names = frozenset(filter(edge.carries, holdings.of[sender]))
-            stores.setdefault(edge.store, []).append(_Way(edge, names))
+    for edge in edges:
+        names = frozenset(filter(edge.carries, holdings.of[edge.sender]))
+        stores.setdefault(edge.store, []).append(_Way(edge, names))
     for ways in stores.values():
         yield from _of_one_sender(ways)
         # The first: what else is doubled has the same reason.
@@ -243,7 +244,7 @@ def _of_one_sender(ways: Sequence[_Way]) -> Iterator[Problem]:
             yield at(["destinations", way.edge.name, "keep"], message, _others(way, other.names))
 
 
-def _doubled(lower: OutwardEdge, upper: _Way, double: Sequence[str]) -> Problem:
+def _doubled(lower: OutwardEdge | Upload, upper: _Way, double: Sequence[str]) -> Problem:
     more = f" and {len(double) - 1} more" if len(double) > 1 else ""
     where = [THANOS, "keep"] if isinstance(upper.edge, StoreEdge) else ["destinations", upper.edge.name, "keep"]
     message = (

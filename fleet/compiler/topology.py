@@ -45,6 +45,8 @@ class Topology:
     """Who remote-writes to the top's Prometheus, in the page's order."""
     storing: tuple[str, ...]
     """Who writes to the Thanos beside it."""
+    uploading: tuple[str, ...]
+    """Whose sidecars lay blocks into the bucket of that."""
     alerting: tuple[str, ...]
     """Who sends alerts to the top: whoever evaluates rules, where the top has a gateway."""
     read: tuple[str, ...]
@@ -56,9 +58,10 @@ class Topology:
         writers = tuple(name for name, each in page.clusters.items() if writes(each))
         read = tuple(name for each in page.readers.values() for name in each.clusters)
         storing = meant(page, page.thanos.senders) if page.thanos is not None else ()
+        uploading = meant(page, page.thanos.sidecars) if page.thanos is not None else ()
         is_reached = bool(writers or storing) or top in read or page.clusters[top].gateway is not None
         below = (name for name, each in page.clusters.items() if each.tier in {Tier.LEAF, Tier.REGIONAL})
-        return cls(top, _parents(page, top), writers, storing, tuple(below) if is_reached else (), read)
+        return cls(top, _parents(page, top), writers, storing, uploading, tuple(below) if is_reached else (), read)
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:

@@ -6,8 +6,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from fleet.duration import Duration, format_duration
+from fleet.names import THANOS_OBJECTS_KEY
 from fleet.page.destinations import Written
-from fleet.page.fields import MetricPatterns, SecretKey, SecretName
+from fleet.page.fields import MetricPatterns, Names, SecretKey, SecretName
 from fleet.page.shape import Strict, wrong
 from fleet.page.sizes import Resources, Storage
 
@@ -18,8 +19,9 @@ class ObjectStorage(Strict):
     config: str | None = Field(default=None, min_length=1, examples=["thanos-objects"])
     """Name of another config key, a Pulumi secret, that holds Thanos's configuration of it as YAML."""
     secret: SecretName | None = Field(default=None, examples=["thanos-objects"])
-    """A Secret in the global cluster's monitoring namespace that holds it; Thanos's pods wait until it is there."""
-    key: SecretKey = "objstore.yml"
+    """A Secret in the monitoring namespace of the global cluster, and of each whose Prometheus has a sidecar, that
+    holds it; pods wait until it is there."""
+    key: SecretKey = THANOS_OBJECTS_KEY
     """Of that Secret."""
     volume: Storage | None = Field(default=None, examples=[{"size": "20Gi"}])
     """One volume in place of a bucket, for trials: all of Thanos's pods mount it, and so run on one node."""
@@ -82,6 +84,9 @@ class Thanos(Written):
     keep: MetricPatterns = Field(default=(), min_length=1, examples=[["cluster:.+", "up"]])
     """Names of the metrics that are sent, or patterns of them. Where absent, leaves and edges send everything that they
     hold, regions and the global cluster what they record themselves."""
+    sidecars: Names = Field(default=(), min_length=1, examples=[["leaf"]])
+    """Leaves, by name or `leaf` for all of them, that do not write: a sidecar of their Prometheus lays its blocks into
+    the bucket, with all that it holds, up to three hours late."""
     object_storage: ObjectStorage = Field(examples=[{"config": "thanos-objects"}])
     receivers: int = Field(default=1, ge=1, le=64, examples=[3])
     """Pods that share the series among themselves and keep the newest; one more takes over what falls to it."""
@@ -101,4 +106,11 @@ class Thanos(Written):
         if self.replication > self.receivers:
             message = f"each sample is to be at {self.replication} receivers, and these are fewer"
             raise wrong("receivers", message, self.replication)
+        return self
+
+    @model_validator(mode="after")
+    def _bucket_of_all(self) -> Self:
+        if self.sidecars and self.object_storage.volume is not None:
+            message = "a volume is one cluster's, and sidecars are to write there from others"
+            raise wrong("objectStorage", message, {"config": "thanos-objects"})
         return self

@@ -109,6 +109,9 @@ def _of_servers(before: ClusterState, after: ClusterState) -> Told:
             continue
         yield from _of_queues(was, now)
         yield from ((Kind.DATA, what) for what in _lost(was, now))
+        if _uploads(was) and not _uploads(now):
+            what = "its Thanos sidecar goes: up to three hours that it has not uploaded never get into the bucket"
+            yield Kind.DATA, what
         reasons = [code(field) for field in restarting(was, now)]
         if None not in reloaders and reloaders[0] != reloaders[1]:
             reasons.append(f"another operator, whose config reloader is {code(str(reloaders[1]))}")
@@ -160,6 +163,10 @@ def _lost(before: Server, after: Server) -> Iterator[str]:
     if before.external_labels != after.external_labels:
         what = f"external labels change ({_fields(before.external_labels, after.external_labels)})"
         yield f"{what}: above, every series ends and another one begins"
+
+
+def _uploads(server: Server) -> bool:
+    return bool(mapping(server.spec.get("thanos")).get("objectStorageConfig"))
 
 
 def _worded(value: JsonValue) -> str:

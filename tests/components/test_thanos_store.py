@@ -80,6 +80,22 @@ def test_pods_start_anew_when_the_bucket_changes(program: Recorder) -> None:
     assert before[1] is after[1] is None
 
 
+def test_a_leaf_with_a_sidecar_has_the_bucket_in_a_secret_of_its_own_and_starts_anew_with_it() -> None:
+    def ran(bucket: str) -> Recorder:
+        given = page(config="thanos-objects")
+        given["thanos"] |= {"senders": "global", "sidecars": "leaf"}
+        return run_program(given, {"thanos-objects": bucket})
+
+    def spec(program: Recorder) -> dict[str, Any]:
+        return program.releases()["eu-1-release"].inputs["values"]["prometheus"]["prometheusSpec"]
+
+    first, second = ran(BUCKET), ran(BUCKET.replace("hush", "another"))
+    assert first.secret_data("eu-1-thanos-objects") == {"objstore.yml": BUCKET}
+    assert "hush" not in json.dumps(first.releases()["eu-1-release"].inputs, default=str)
+    assert spec(first)["podMetadata"] != spec(second)["podMetadata"]
+    assert spec(first)["thanos"] == spec(second)["thanos"]
+
+
 def test_a_bucket_that_would_not_do_is_refused() -> None:
     with pytest.raises(pulumi.RunError, match=r"thanos-objects has no config\.endpoint"):
         run_program(page(config="thanos-objects"), {"thanos-objects": "type: S3\nconfig: {bucket: metrics}\n"})

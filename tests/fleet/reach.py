@@ -25,7 +25,7 @@ TABLE = Place(ROOT / "docs" / "network-policies.md", "judged by cyclonus")
 ADDRESSES = {"apiServer": ["192.0.2.64/28"], "nodes": ["10.0.0.0/24"], "callers": ["198.51.100.0/24"]}
 PAGE = {
     "grafana": True,
-    "thanos": {"objectStorage": {"config": "thanos-objects"}, "senders": ["leaf", "global"]},
+    "thanos": {"objectStorage": {"config": "thanos-objects"}, "senders": ["eu-1", "global"], "sidecars": "eu-2"},
     "destinations": {
         "archive": {
             "kind": "generic",
@@ -43,6 +43,7 @@ PAGE = {
             "context": "eu-1",
             "gateway": {"type": "NodePort", "host": "192.0.2.3"},
         },
+        "eu-2": {"tier": "leaf", "region": "eu", "context": "eu-2"},
         "shop-1": {"tier": "edge", "context": "shop-1"},
     },
 }
@@ -172,6 +173,11 @@ def _cases() -> list[Case]:
             ("a pod beside them", "the DNS server", "53/UDP"): no,
             ("an application", "a pod beside them", 80): no,
             ("an application", "the internet", 443): yes,
+        },
+        "eu-2": {
+            ("Prometheus", "the internet", 443): yes,
+            ("one with a policy of its own", "Prometheus", THANOS_GRPC_PORT): no,
+            ("the other replica", "Prometheus", THANOS_HTTP_PORT): no,
         },
         "eu": {
             ("Prometheus", "eu-1's gateway", 30443): yes,

@@ -477,13 +477,14 @@ def test_every_queue_has_the_fields_of_the_pinned_crd_and_no_others(kind: str) -
         for name in compiled.clusters
         for each in all_queues(compiled, name)
     ]
-    answer = validated(kind, written)
+    answer = validated(kind, {"remoteWrite": written})
     assert (answer["errors"], answer["dropped"]) == ([], None)
 
 
 def test_the_crds_own_schema_would_say_what_is_wrong() -> None:
     """Or the test before would prove nothing."""
-    answer = validated("Prometheus", [{"url": "x", "retryOnRateLimit": True, "queueConfig": {"maxShards": "7"}}])
+    wrong = {"url": "x", "retryOnRateLimit": True, "queueConfig": {"maxShards": "7"}}
+    answer = validated("Prometheus", {"remoteWrite": [wrong]})
     assert answer["dropped"] == ["spec.remoteWrite[0].retryOnRateLimit"]
     assert len(answer["errors"]) == 2
 

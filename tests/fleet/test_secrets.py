@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -50,8 +50,8 @@ def archive(auth: Mapping[str, object], senders: object = "hub", **read: object)
     return {"grafana": bool(read), "destinations": {"archive": {**written, **reading}}}
 
 
-def bucket(name: str = "s", **storage: object) -> dict[str, Any]:
-    return {"thanos": {"objectStorage": {"secret": name, **storage}, "senders": "hub"}}
+def bucket(name: str = "s", sidecars: Sequence[str] = (), **storage: object) -> dict[str, Any]:
+    return {"thanos": {"objectStorage": {"secret": name, **storage}, "senders": "hub", "sidecars": [*sidecars]}}
 
 
 IN_CONFIG = {"bearer": {"config": "c"}}
@@ -169,6 +169,16 @@ def test_a_secret_lies_in_the_monitoring_namespace_of_each_sender() -> None:
         ("eu", "monitoring", "s"),
         ("shop", "metrics", "s"),
     ]
+
+
+def test_who_lays_blocks_into_the_bucket_needs_its_secret_too() -> None:
+    leaf = {"tier": "leaf", "region": "eu", "context": "leaf"}
+    given = {"clusters": {**CLUSTERS, "leaf": leaf}, **bucket(sidecars=["leaf"])}
+    found = expected_secrets(compile_page(read_page(given, {})))
+    assert {each.cluster: each.fields for each in found} == {
+        "hub": ("thanos.objectStorage.secret",),
+        "leaf": ("thanos.objectStorage.secret",),
+    }
 
 
 def test_a_secret_that_several_fields_name_is_expected_once_with_all_its_keys() -> None:

@@ -427,6 +427,12 @@ CASES = (
     ),
     refused(
         "image-registry",
+        made("Prometheus", spec={"thanos": {"image": "quay.io/thanos/thanos"}}),
+        "spec.thanos.image: is none of the allowed registries; take it from a.b",
+        registries=["a.b"],
+    ),
+    refused(
+        "image-registry",
         made("Prometheus", spec={"image": "quay.io/prometheus/prometheus"}),
         "spec.image: is none of the allowed registries; take it from a.b",
         registries=["a.b"],

@@ -45,7 +45,7 @@ def plan() -> Plan:
         "shop-1": {"tier": "edge"},
     }
     located = {name: {"context": name, **cluster} for name, cluster in clusters.items()}
-    thanos = {"objectStorage": {"config": "thanos-objects"}, "senders": "leaf"}
+    thanos = {"objectStorage": {"config": "thanos-objects"}, "senders": ["us-1", "lone"], "sidecars": "eu-1"}
     return compile_page(read_page({"clusters": located, "thanos": thanos}, {}))
 
 

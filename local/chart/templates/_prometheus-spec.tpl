@@ -9,9 +9,9 @@ the values that the chart itself reads, those that only a server has, and those 
 
 {{- $chartOnly := list "additionalAlertManagerConfigsSecret" "additionalConfig" "additionalRemoteRead" "additionalRemoteWrite" "additionalScrapeConfigs"
   "additionalScrapeConfigsSecret" "affinity" "alertingEndpoints" "disableAlerting" "image" "podAntiAffinity"
-  "podAntiAffinityTopologyKey" "prometheusExternalLabelNameClear" "replicaExternalLabelNameClear" "storageSpec" "version" }}
+  "podAntiAffinityTopologyKey" "prometheusExternalLabelNameClear" "replicaExternalLabelNameClear" "storageSpec" "thanos" "version" }}
 {{- $serverOnly := list "allowOverlappingBlocks" "disableCompaction" "enableAdminAPI" "evaluationInterval" "exemplars"
-  "query" "queryLogFile" "remoteRead" "retention" "retentionSize" "ruleNamespaceSelector" "ruleSelector" }}
+  "query" "queryLogFile" "remoteRead" "retention" "retentionSize" "ruleNamespaceSelector" "ruleSelector" "thanos" }}
 {{- $templated := list "additionalConfig" "configMaps" "containers" "enableFeatures" "externalLabels" "externalUrl"
   "initContainers" "podMetadata" "podTargetLabels" "remoteRead" "remoteWrite" "scrapeClasses" "secrets" "serviceName"
   "storageSpec" }}
@@ -57,6 +57,17 @@ the values that the chart itself reads, those that only a server has, and those 
 {{- end }}
 {{- with $values.storageSpec }}{{ $_ := set $spec "storage" . }}{{ end }}
 {{- with (include "pullSecrets" . | fromYaml).imagePullSecrets }}{{ $_ := set $spec "imagePullSecrets" . }}{{ end }}
+
+{{- with $values.thanos }}
+{{- $objects := default dict .objectStorageConfig }}
+{{- /* Of these the real chart makes Secrets of its own. */ -}}
+{{- range $path, $given := dict "secretProviderClass" .secretProviderClass "objectStorageConfig.secret" $objects.secret }}
+{{- if $given }}{{ fail (printf "the small chart has no prometheus.prometheusSpec.thanos.%s: switch that off, or set CHART to the real one" $path) }}{{ end }}
+{{- end }}
+{{- $sidecar := omit . "objectStorageConfig" }}
+{{- with $objects.existingSecret }}{{ $_ := set $sidecar "objectStorageConfig" (pick . "key" "name") }}{{ end }}
+{{- $_ := set $spec "thanos" $sidecar }}
+{{- end }}
 
 {{- range $kind := list "Read" "Write" }}
 {{- $key := printf "remote%s" $kind }}

@@ -84,6 +84,7 @@ def rule(*records: str) -> dict[str, Any]:
 
 
 BACK = "nothing is scraped until it is back"
+SIDECAR = {"objectStorageConfig": {"name": "thanos-objects", "key": "objstore.yml"}}
 CASES: dict[str, tuple[ClusterState | None, ClusterState | None, list[tuple[Kind, str]]]] = {
     "other resources": (
         state(prometheus()),
@@ -94,6 +95,18 @@ CASES: dict[str, tuple[ClusterState | None, ClusterState | None, list[tuple[Kind
         state(prometheus(replicas=2)),
         state(prometheus(replicas=2, secrets=["a"])),
         [(Kind.RESTART, "`secrets`; its 2 replicas one after the other")],
+    ),
+    "a sidecar": (state(prometheus()), state(prometheus(thanos=SIDECAR)), [(Kind.RESTART, f"`thanos`; {BACK}")]),
+    "a sidecar less": (
+        state(prometheus(thanos=SIDECAR)),
+        state(prometheus()),
+        [
+            (
+                Kind.DATA,
+                "its Thanos sidecar goes: up to three hours that it has not uploaded never get into the bucket",
+            ),
+            (Kind.RESTART, f"`thanos`; {BACK}"),
+        ],
     ),
     "another job alone": (
         state(prometheus()),
