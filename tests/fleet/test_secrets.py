@@ -51,7 +51,8 @@ def archive(auth: Mapping[str, object], senders: object = "hub", **read: object)
 
 
 def bucket(name: str = "s", sidecars: Sequence[str] = (), **storage: object) -> dict[str, Any]:
-    return {"thanos": {"objectStorage": {"secret": name, **storage}, "senders": "hub", "sidecars": [*sidecars]}}
+    uploaders = {"sidecars": [*sidecars]} if sidecars else {}
+    return {"thanos": {"objectStorage": {"secret": name, **storage}, "senders": "hub", **uploaders}}
 
 
 IN_CONFIG = {"bearer": {"config": "c"}}
@@ -172,12 +173,12 @@ def test_a_secret_lies_in_the_monitoring_namespace_of_each_sender() -> None:
 
 
 def test_who_lays_blocks_into_the_bucket_needs_its_secret_too() -> None:
-    leaf = {"tier": "leaf", "region": "eu", "context": "leaf"}
-    given = {"clusters": {**CLUSTERS, "leaf": leaf}, **bucket(sidecars=["leaf"])}
+    leaf = {"tier": "leaf", "context": "eu-1"}
+    given = {"clusters": {**CLUSTERS, "eu-1": leaf}, **bucket(sidecars=["eu-1"])}
     found = expected_secrets(compile_page(read_page(given, {})))
     assert {each.cluster: each.fields for each in found} == {
         "hub": ("thanos.objectStorage.secret",),
-        "leaf": ("thanos.objectStorage.secret",),
+        "eu-1": ("thanos.objectStorage.secret",),
     }
 
 
