@@ -47,6 +47,14 @@ def taken_between_scrapes(agent: Place, scrape: timedelta) -> tuple[float, float
     return seen[-2]
 
 
+def missing(receiver: Place, window: timedelta, taken: float, at: float, cluster: str = ".*") -> float:
+    """Samples of those `taken` until `at` that have not arrived when the last should have."""
+    deadline = time.monotonic() + LATEST
+    while (lacking := taken - arrived(receiver, window, at, cluster)) > 0 and time.monotonic() < deadline:
+        time.sleep(1)
+    return lacking
+
+
 def arrived(receiver: Place, window: timedelta, at: float | None = None, cluster: str = ".*") -> float:
     """Samples that are there of those until `at`."""
     of = f'{{__name__!="",cluster=~"{cluster}"}}[{window.total_seconds():.0f}s]' + (

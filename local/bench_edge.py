@@ -21,7 +21,7 @@ from fleet.page import read_page
 from fleet.plan import Plan
 from local import environment, toolchain
 from local.api_server import free_ports
-from local.arrivals import COUNTING, LATEST, Place, arrived, is_ready, taken_between_scrapes, taken_by
+from local.arrivals import COUNTING, LATEST, Place, arrived, is_ready, missing, taken_between_scrapes, taken_by
 from local.made_up import made_up, scrape_configs, serving
 from local.markdown import machine, table
 from local.progress import step
@@ -84,9 +84,9 @@ def bench(series: int = SERIES, cut_off: timedelta = CUT_OFF, scrape: timedelta 
             kept = sum(each.stat().st_size for each in (edge.folder / _LOG).rglob("*") if each.is_file())
             with _receiving(plan, hub), step("what was held up arrives") as progress:
                 back = time.monotonic()
-                missing = _missing(hub, cut_off, taken, at)
+                lacking = missing(hub, _window(cut_off), taken, at)
                 caught_up = time.monotonic() - back
-                progress.detail = f"{taken - missing:.0f} samples"
+                progress.detail = f"{taken - lacking:.0f} samples"
             return Report(
                 series,
                 rate,
@@ -95,7 +95,7 @@ def bench(series: int = SERIES, cut_off: timedelta = CUT_OFF, scrape: timedelta 
                 peak_memory(agent.pid),
                 kept / taken,
                 caught_up,
-                round(missing),
+                round(lacking),
                 os.getloadavg()[1],
             )
 
@@ -125,14 +125,6 @@ def _edge_config(plan: Plan, targets: Mapping[str, int], scrape: timedelta, hub:
 def _window(cut_off: timedelta) -> timedelta:
     """That has all of the agent's samples in it."""
     return cut_off + timedelta(minutes=30)
-
-
-def _missing(hub: Place, cut_off: timedelta, taken: float, at: float) -> float:
-    """Samples that have not arrived when the last should have."""
-    deadline = time.monotonic() + LATEST
-    while (missing := taken - arrived(hub, _window(cut_off), at)) > 0 and time.monotonic() < deadline:
-        time.sleep(1)
-    return missing
 
 
 def report_table(report: Report) -> Table:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
+from itertools import repeat
 from pathlib import Path
 from subprocess import Popen
 from tempfile import TemporaryDirectory
@@ -31,7 +32,7 @@ from fleet.plan import Plan, RemoteWriteEdge
 from fleet.queues import OLDEST_SENT, queue
 from local import environment, pki, toolchain
 from local.api_server import free_ports
-from local.arrivals import COUNTING, LATEST, Place, arrived, is_ready, taken_between_scrapes, taken_by
+from local.arrivals import COUNTING, LATEST, Place, is_ready, missing, taken_between_scrapes, taken_by
 from local.limited import caller, limited, limited_gateway
 from local.made_up import made_up, scrape_configs, serving
 from local.markdown import machine, table
@@ -105,6 +106,10 @@ class _Sender:
     config: Callable[[timedelta], Mapping[str, object]]
     """With this interval between scrapes."""
 
+    @property
+    def cluster(self) -> str:
+        return self.place.folder.name
+
     def scrape_every(self, interval: timedelta) -> None:
         (self.place.folder / "prometheus.yaml").write_text(yaml.safe_dump(self.config(interval)))
         self.process.send_signal(signal.SIGHUP)
@@ -164,22 +169,25 @@ class _Trial:
             fleet.scrape_every(self.scrape)
             ended = time.monotonic()
             with step("what was held up arrives"), ThreadPoolExecutor(len(fleet.senders)) as pool:
-                missing = sum(pool.map(partial(self._missing, fleet, overload), fleet.senders))
+                taken = [*pool.map(self._caught_up, fleet.senders, repeat(overload))]
             caught_up = time.monotonic() - ended
+            with step("all samples are counted"):
+                # One after the other: who answers has no processor of its own.
+                lacking = sum(self._lacking(fleet, *each, overload) for each in zip(fleet.senders, taken, strict=True))
             expected = self.rate * len(fleet.senders)
             return Report(
-                expected, sent, cpu, overload, fleet.answers(), behind, caught_up, round(missing), os.getloadavg()[1]
+                expected, sent, cpu, overload, fleet.answers(), behind, caught_up, round(lacking), os.getloadavg()[1]
             )
 
-    def _missing(self, fleet: _Fleet, overload: timedelta, sender: _Sender) -> float:
-        """Samples of all that were scraped until now."""
+    def _caught_up(self, sender: _Sender, overload: timedelta) -> tuple[float, float]:
+        """What it had taken at a time, once its receiver has all of that."""
         taken, at = taken_between_scrapes(sender.place, self.scrape)
-        wait_until(
-            lambda: time.time() - sender.behind() > at,
-            f"{sender.place.folder.name} has caught up",
-            within=_CATCHES_UP_WITHIN * overload.total_seconds() + LATEST,
-        )
-        return taken - arrived(fleet.receiver, 6 * overload + timedelta(minutes=30), at, sender.place.folder.name)
+        within = _CATCHES_UP_WITHIN * overload.total_seconds() + LATEST
+        wait_until(lambda: time.time() - sender.behind() > at, f"{sender.cluster} has caught up", within)
+        return taken, at
+
+    def _lacking(self, fleet: _Fleet, sender: _Sender, taken: tuple[float, float], overload: timedelta) -> float:
+        return missing(fleet.receiver, 6 * overload + timedelta(minutes=30), *taken, cluster=sender.cluster)
 
     @contextlib.contextmanager
     def _fleet(self, cpu: float) -> Generator[_Fleet]:
