@@ -40,10 +40,13 @@ WRITE_LIMIT = 32 * 2**20
 """Bytes of one compressed remote write: Prometheus sends 2,000 samples at a time, some tens of KiB."""
 
 WRITES_AT_ONCE = 64
-"""Requests under way at who takes samples, whichever they are, above which a further write is told to try again (503).
+"""Under way at who takes samples; a further one is told to try again (503).
 
 Each holds some megabytes there until it is done, and senders that come back after an outage come together.
 """
+
+WRITE_BUFFER = 256 * 2**10
+"""Bytes of a write that are read before it counts as under way: slow senders would keep others out."""
 
 READ_LIMIT = 64 * 2**10
 """Bytes of one query."""
@@ -230,7 +233,7 @@ class _Way:
     """Bytes at most."""
     timeout: timedelta
     at_once: int | None = None
-    """Requests of whatever kind under way at its upstream, above which it is answered with 503."""
+    """How many may be under way at an upstream; a further one is answered with 503."""
 
 
 # Zero would mean no limit.
@@ -432,10 +435,9 @@ def _some_of(matches: Sequence[str]) -> str:
 def _passed_on(edge: Call, upstreams: Sequence[str]) -> list[Handler]:
     """Nothing of the request goes on but what is needed of it: the credential ends here."""
     way = _way(edge)
-    limit = {"max_requests": way.at_once} if way.at_once is not None else {}
     proxy: Handler = {
         "handler": "reverse_proxy",
-        "upstreams": [{"dial": upstream, **limit} for upstream in upstreams],
+        **_upstreams(way, upstreams),
         "headers": {
             "request": {
                 "delete": ["*"],
@@ -447,6 +449,14 @@ def _passed_on(edge: Call, upstreams: Sequence[str]) -> list[Handler]:
     # Caddy adds its name last of all.
     nameless: Handler = {"handler": "headers", "response": {"deferred": True, "delete": ["Via"]}}
     return [nameless, proxy]
+
+
+def _upstreams(way: _Way, addresses: Sequence[str]) -> Handler:
+    if way.at_once is None:
+        return {"upstreams": [{"dial": address} for address in addresses]}
+    # Caddy counts by what is written here: so, what is asked of the same address does not count.
+    counted = [{"dial": f"tcp/{address}", "max_requests": way.at_once} for address in addresses]
+    return {"upstreams": counted, "request_buffers": WRITE_BUFFER}
 
 
 # A Service brings calls for a moment longer to a pod that ends, and another replica has the answer.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from local.errors import LocalError
 from local.prometheus import instant, own, wait_until
 
 LATEST = 120.0
@@ -48,18 +49,21 @@ def taken_between_scrapes(agent: Place, scrape: timedelta) -> tuple[float, float
 
 
 def missing(receiver: Place, window: timedelta, taken: float, at: float, cluster: str = ".*") -> float:
-    """Samples of those `taken` until `at` that have not arrived when the last should have."""
+    """Samples of those `taken` until `at` that have not arrived when the last should have; raises LocalError."""
     deadline = time.monotonic() + LATEST
-    while (lacking := taken - arrived(receiver, window, at, cluster)) > 0 and time.monotonic() < deadline:
+    while True:
+        there = arrived(receiver, window, at, cluster)
+        if there is not None and (there >= taken or time.monotonic() > deadline):
+            return taken - there
+        if time.monotonic() > deadline:
+            raise LocalError(f"nobody says how many samples of {cluster} have arrived")
         time.sleep(1)
-    return lacking
 
 
-def arrived(receiver: Place, window: timedelta, at: float | None = None, cluster: str = ".*") -> float:
-    """Samples that are there of those until `at`."""
-    of = f'{{__name__!="",cluster=~"{cluster}"}}[{window.total_seconds():.0f}s]' + (
-        f" @ {at:.3f}" if at is not None else ""
-    )
+def arrived(receiver: Place, window: timedelta, at: float | None = None, cluster: str = ".*") -> float | None:
+    """Samples that are there of those until `at`; None where nobody says."""
+    until = f" @ {at:.3f}" if at is not None else ""
+    of = f'{{__name__!="",cluster=~"{cluster}"}}[{window.total_seconds():.0f}s]{until}'
     with contextlib.suppress(OSError):
         return sum(value for _, value in instant(receiver.port, f"sum(count_over_time({of}))"))
-    return 0
+    return None

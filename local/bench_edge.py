@@ -72,7 +72,7 @@ def bench(series: int = SERIES, cut_off: timedelta = CUT_OFF, scrape: timedelta 
         config = _edge_config(plan, targets, scrape, hub.port)
         with prometheus(edge.folder, edge.port, "--agent", f"--storage.agent.path={_LOG}", config=config) as agent:
             with _receiving(plan, hub):
-                wait_until(lambda: arrived(hub, _window(cut_off)) > 0, "the first samples arrive", within=LATEST)
+                wait_until(lambda: (arrived(hub, _window(cut_off)) or 0) > 0, "the first samples arrive", within=LATEST)
                 used, taken, began = cpu_seconds(agent.pid), taken_by(edge), time.monotonic()
                 with step(f"{_TURNS * scrape.total_seconds():.0f} s of scrapes"):
                     time.sleep(_TURNS * scrape.total_seconds())

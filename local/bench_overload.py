@@ -6,15 +6,16 @@ times the processors that the expected rate has just been seen to take. After a 
 
 import contextlib
 import os
+import re
 import secrets
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from http import HTTPStatus
 from itertools import repeat
 from pathlib import Path
 from subprocess import Popen
@@ -37,7 +38,7 @@ from local.limited import caller, limited, limited_gateway
 from local.made_up import made_up, scrape_configs, serving
 from local.markdown import machine, table
 from local.progress import step
-from local.prometheus import ADDRESS, RECEIVING, own, prometheus, remote_write, taking_late, wait_until
+from local.prometheus import ADDRESS, RECEIVING, metrics, own, prometheus, remote_write, taking_late, wait_until
 from local.usage import cpu_seconds
 
 SENDERS = 20
@@ -68,11 +69,11 @@ class Report:
     """Processors that the receiver may use."""
     overload: timedelta
     answers: Mapping[int, int]
-    """Of the gateway to writes, by their status."""
+    """Of the gateway to writes meanwhile, by their status."""
     behind: float
-    """Seconds by which the most delayed sender was behind at the end of the overload."""
+    """Age in seconds of the newest sample, at the end of the overload, of the sender for whom it is oldest."""
     caught_up: float
-    """Seconds after it until all was there."""
+    """Seconds after it until every sender had nothing left of then."""
     missing: int
     """Samples that never arrived."""
     load: float
@@ -114,6 +115,11 @@ class _Sender:
         (self.place.folder / "prometheus.yaml").write_text(yaml.safe_dump(self.config(interval)))
         self.process.send_signal(signal.SIGHUP)
 
+    def is_up_to(self, at: float) -> bool:
+        """Whether the receiver has taken newer samples, and none waits: one shard may be ahead of another."""
+        is_newer = time.time() - self.behind() > at
+        return is_newer and not own(self.place.port, "prometheus_remote_storage_samples_pending")
+
     def behind(self) -> float:
         """Seconds, by the newest sample that the receiver has taken."""
         return time.time() - own(self.place.port, "prometheus_remote_storage_queue_highest_sent_timestamp_seconds")
@@ -134,13 +140,16 @@ class _Fleet:
     def taken(self) -> float:
         return sum(taken_by(sender.place) for sender in self.senders)
 
-    def answers(self) -> Mapping[int, int]:
-        def count(status: int) -> float:
-            metric = "caddy_http_request_duration_seconds_count"
-            return own(self.facts, metric, code=str(status), handler="subroute", server="gateway")
+    def answers(self) -> Counter[int]:
+        """To writes so far, by their status."""
+        counted = (_ANSWERED.match(line) for line in metrics(self.facts))
+        return Counter({int(found["status"]): int(found["times"]) for found in counted if found})
 
-        found = {status: round(count(status)) for status in map(int, HTTPStatus)}
-        return {status: times for status, times in found.items() if times}
+
+_ANSWERED = re.compile(
+    r'caddy_http_request_duration_seconds_count\{code="(?P<status>\d+)",handler="subroute",.*'
+    r'server="gateway"\} (?P<times>\d+)'
+)
 
 
 @dataclass(frozen=True)
@@ -162,8 +171,9 @@ class _Trial:
         with self._fleet(cpu) as fleet:
             with step(f"{overload.total_seconds():.0f} s of twice the expected rate"):
                 fleet.scrape_every(self.scrape / 2)
-                before, began = fleet.taken(), time.monotonic()
+                before, answered, began = fleet.taken(), fleet.answers(), time.monotonic()
                 time.sleep(overload.total_seconds())
+                answers = fleet.answers() - answered
                 sent = (fleet.taken() - before) / (time.monotonic() - began)
             behind = max(sender.behind() for sender in fleet.senders)
             fleet.scrape_every(self.scrape)
@@ -175,15 +185,13 @@ class _Trial:
                 # One after the other: who answers has no processor of its own.
                 lacking = sum(self._lacking(fleet, *each, overload) for each in zip(fleet.senders, taken, strict=True))
             expected = self.rate * len(fleet.senders)
-            return Report(
-                expected, sent, cpu, overload, fleet.answers(), behind, caught_up, round(lacking), os.getloadavg()[1]
-            )
+            return Report(expected, sent, cpu, overload, answers, behind, caught_up, round(lacking), os.getloadavg()[1])
 
     def _caught_up(self, sender: _Sender, overload: timedelta) -> tuple[float, float]:
         """What it had taken at a time, once its receiver has all of that."""
         taken, at = taken_between_scrapes(sender.place, self.scrape)
         within = _CATCHES_UP_WITHIN * overload.total_seconds() + LATEST
-        wait_until(lambda: time.time() - sender.behind() > at, f"{sender.cluster} has caught up", within)
+        wait_until(lambda: sender.is_up_to(at), f"{sender.cluster} has caught up", within)
         return taken, at
 
     def _lacking(self, fleet: _Fleet, sender: _Sender, taken: tuple[float, float], overload: timedelta) -> float:
@@ -256,8 +264,8 @@ def report_table(report: Report) -> Table:
         [
             [f"scraped in a second, for {minutes:g} min", f"{report.sent:.0f}"],
             *([f"writes answered with {status}", str(times)] for status, times in report.answers.items()),
-            ["behind at its end", f"{report.behind:.0f} s"],
-            ["all is there, after that", f"{report.caught_up:.0f} s"],
+            ["newest sample that is there at its end", f"{report.behind:.0f} s old"],
+            ["all senders have caught up, after that", f"{report.caught_up:.0f} s"],
             ["samples missing", str(report.missing)],
         ],
     )

@@ -85,10 +85,15 @@ def held_series(port: int) -> int:
     return 0
 
 
-def own(port: int, metric: str, **labels: str) -> float:
-    """What it says of itself now, over all series of `metric` with these labels."""
+def metrics(port: int) -> list[str]:
+    """What a program says of itself now, a line each."""
     with urllib.request.urlopen(f"http://{ADDRESS}:{port}/metrics", timeout=TIMEOUT) as answer:
-        lines = answer.read().decode().splitlines()
+        return answer.read().decode().splitlines()
+
+
+def own(port: int, metric: str, **labels: str) -> float:
+    """Its own metric now, over all series of it with these labels."""
+    lines = metrics(port)
     wanted = [f'{name}="{value}"' for name, value in labels.items()]
     found = (line for line in lines if line.startswith((f"{metric} ", f"{metric}{{")))
     return sum(float(line.rpartition(" ")[2]) for line in found if all(each in line for each in wanted))

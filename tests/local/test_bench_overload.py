@@ -12,7 +12,7 @@ from local.bench_overload import bench, report_table
 @pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_short_overload_is_measured_and_costs_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_run_is_measured_and_costs_no_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.environ["PATH"])  # or it would stay as the benchmark leaves it
     report = bench(3, 1_000, timedelta(seconds=2), timedelta(seconds=20))
     assert report.missing == 0

@@ -249,21 +249,63 @@ def answering_nothing(port: int) -> Iterator[list[socket.socket]]:
                 each.close()
 
 
-def test_above_what_prometheus_can_bear_at_once_a_sender_is_told_to_try_again(tmp_path: Path) -> None:
-    credential = b64encode(f"shop-1:{password('shop-1', GENERATION)}".encode()).decode()
-    head = f"POST {WRITING.target} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credential}\r\n"
-    request = f"{head}Content-Length: 1\r\n\r\nx".encode()
+def asking(user: str, request: str, body: str = "", length: int | None = None) -> bytes:
+    credential = b64encode(f"{user}:{password(user, GENERATION)}".encode()).decode()
+    size = f"Content-Length: {len(body) if length is None else length}\r\n"
+    return f"{request} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {credential}\r\n{size}\r\n{body}".encode()
+
+
+WRITE = asking("shop-1", f"POST {WRITING.target}", "x")
+
+
+@contextlib.contextmanager
+def under_way(request: bytes, count: int) -> Iterator[None]:
+    """On connections of their own."""
+    with contextlib.ExitStack() as connections:
+        for _ in range(count):
+            connections.enter_context(handshake()[0]).sendall(request)
+        yield
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[list[socket.socket]]:
+    """What has come through a gateway to one who never answers."""
     with (
         own_network(),
         gateway(tmp_path / "gateway", caddy_config(callers(), TLS)),
-        contextlib.ExitStack() as connections,
+        answering_nothing(CHILD) as waiting,
     ):
-        with answering_nothing(CHILD) as waiting:
-            for _ in range(WRITES_AT_ONCE):
-                connections.enter_context(handshake()[0]).sendall(request)
-            wait_until(lambda: len(waiting) == WRITES_AT_ONCE, "all of them are under way")
-            assert outcome(WRITING, tmp_path) == "503"
-        wait_until(lambda: outcome(WRITING, tmp_path) == "502", "none is under way, and others may try")
+        yield waiting
+
+
+def test_above_what_prometheus_can_bear_at_once_a_sender_is_told_to_try_again(
+    silent: list[socket.socket], tmp_path: Path
+) -> None:
+    with under_way(WRITE, WRITES_AT_ONCE):
+        wait_until(lambda: len(silent) == WRITES_AT_ONCE, "all of them are under way")
+        assert outcome(WRITING, tmp_path) == "503"
+
+
+@pytest.mark.parametrize(
+    ("others", "arriving"),
+    [
+        pytest.param(asking("eu", f"GET {PLANNED}"), WRITES_AT_ONCE, id="asked"),
+        pytest.param(asking("shop-1", f"POST {WRITING.target}", "x", length=2), 0, id="still sent"),
+    ],
+)
+def test_what_is_asked_or_still_sent_keeps_no_write_out(
+    silent: list[socket.socket], others: bytes, arriving: int
+) -> None:
+    with under_way(others, WRITES_AT_ONCE):
+        wait_until(lambda: len(silent) == arriving, "all of them are under way")
+        with under_way(WRITE, 1):
+            wait_until(lambda: any(b"/api/v1/write" in seen(each) for each in silent), "it is under way")
+
+
+def seen(connection: socket.socket) -> bytes:
+    with contextlib.suppress(BlockingIOError):
+        return connection.recv(2**16, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    return b""
 
 
 @pytest.mark.usefixtures("traffic")
