@@ -65,15 +65,16 @@ class _Asked:
         what = f"Secret {expected.namespace}/{expected.name} of cluster {expected.cluster}"
         try:
             keys = await self._keys(expected)
+            why_missing = await self._without_namespace(expected.namespace) if keys is None else []
         except Refused as error:
             return [Problem(f"clusters.{expected.cluster}", f"{what} cannot be looked for: {error}")]
-        except (LookupError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             # Not what it was: that may hold a secret.
             why = f"what its API server answers is not understood ({type(error).__name__})"
             return [Problem(f"clusters.{expected.cluster}", f"{what} cannot be looked for: {why}")]
         if keys is None:
             missing = Problem(fields, f"{what} is not there", self._created(expected))
-            return [*await self._without_namespace(expected.namespace), missing]
+            return [*why_missing, missing]
         lacking = [key for key in expected.keys if key not in keys]
         if not lacking:
             return []
