@@ -123,9 +123,12 @@ class _Asked:
     def _added(self, expected: ExpectedSecret, keys: Sequence[str]) -> str:
         kubectl = _kubectl(self.cluster, expected.namespace)
         given = " ".join(f"--from-file={key}=FILE" for key in keys)
+        # Not the type, which nobody can change.
+        data_alone = "--dry-run=client --output='jsonpath=data: {.data}'"
         return (
-            f"{kubectl} create secret generic {expected.name} {given} --dry-run=client --output=yaml |\n"
-            f"  {kubectl} apply --server-side --filename=-"
+            "# where a controller keeps this Secret, add the key there: its next sync would take this one out\n"
+            f"{kubectl} create secret generic {expected.name} {given} {data_alone} |\n"
+            f"  {kubectl} patch secret {expected.name} --patch-file=/dev/stdin"
         )
 
 

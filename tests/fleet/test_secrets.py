@@ -312,11 +312,11 @@ def test_a_secret_that_lacks_a_key_is_told_with_those_that_it_has(
     data: Mapping[str, str], message: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = replace(server, data={"monitoring/thanos-objects": data})
-    added = (
-        f"{FIX} --dry-run=client --output=yaml |\n  kubectl --context hub --namespace monitoring apply --server-side"
-    )
-    assert ask(monkeypatch, plan(THANOS), hub=server) == [
-        ("thanos.objectStorage.secret", f"{PLACE} {message}", f"{added} --filename=-")
+    ((where, told, fix),) = ask(monkeypatch, plan(THANOS), hub=server)
+    assert (where, told) == ("thanos.objectStorage.secret", f"{PLACE} {message}")
+    assert fix.splitlines()[1:] == [
+        f"{FIX} --dry-run=client --output='jsonpath=data: {{.data}}' |",
+        "  kubectl --context hub --namespace monitoring patch secret thanos-objects --patch-file=/dev/stdin",
     ]
 
 
