@@ -65,15 +65,16 @@ class _Asked:
         what = f"Secret {expected.namespace}/{expected.name} of cluster {expected.cluster}"
         try:
             keys = await self._keys(expected)
+            why_missing = await self._without_namespace(expected.namespace) if keys is None else []
         except Refused as error:
             return [Problem(f"clusters.{expected.cluster}", f"{what} cannot be looked for: {error}")]
-        except (LookupError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             # Not what it was: that may hold a secret.
             why = f"what its API server answers is not understood ({type(error).__name__})"
             return [Problem(f"clusters.{expected.cluster}", f"{what} cannot be looked for: {why}")]
         if keys is None:
             missing = Problem(fields, f"{what} is not there", self._created(expected))
-            return [*await self._without_namespace(expected.namespace), missing]
+            return [*why_missing, missing]
         lacking = [key for key in expected.keys if key not in keys]
         if not lacking:
             return []
@@ -122,9 +123,12 @@ class _Asked:
     def _added(self, expected: ExpectedSecret, keys: Sequence[str]) -> str:
         kubectl = _kubectl(self.cluster, expected.namespace)
         given = " ".join(f"--from-file={key}=FILE" for key in keys)
+        # Not the type, which nobody can change.
+        data_alone = "--dry-run=client --output='jsonpath=data: {.data}'"
         return (
-            f"{kubectl} create secret generic {expected.name} {given} --dry-run=client --output=yaml |\n"
-            f"  {kubectl} apply --server-side --filename=-"
+            "# where a controller keeps this Secret, add the key there: its next sync would take this one out\n"
+            f"{kubectl} create secret generic {expected.name} {given} {data_alone} |\n"
+            f"  {kubectl} patch secret {expected.name} --patch-file=/dev/stdin"
         )
 
 

@@ -46,7 +46,8 @@ class _Comparison:
         self._objects = objects
         self._values = _json(rendered_values(plan, cluster, addresses))
         self._programs = [wanted(_json(each), is_programs=True) for each in manifests_of(plan, cluster)]
-        self._brought = {each.name for each in expected_secrets(plan) if each.cluster == cluster.name}
+        secrets = (each for each in expected_secrets(plan) if each.cluster == cluster.name)
+        self._brought: set[Place] = {("Secret", each.namespace, each.name) for each in secrets}
         self._errors = dict[Place, str]()
 
     async def drift(self) -> ClusterDrift:
@@ -130,12 +131,12 @@ class _Comparison:
     def _strays(self, everything: Sequence[Wanted], live: Found) -> Iterator[ObjectDrift]:
         """Of the kinds that are deployed here, what nobody asked for."""
         asked = {(one.kind, one.name) for one in everything}
-        named = {*_texts(self._values), *(text for one in everything for text in _texts(one.object)), *self._brought}
+        named = {*_texts(self._values), *(text for one in everything for text in _texts(one.object))}
         for place, (_, item) in live.items():
             kind, _, name = place
             metadata = cast("JsonObject", item["metadata"])
             # Who owns it answers for it; what is named in what is deployed is asked for there.
-            if (kind, name) in asked or metadata.get("ownerReferences") or name in named:
+            if (kind, name) in asked or place in self._brought or metadata.get("ownerReferences") or name in named:
                 continue
             if _is_ours(metadata, item):
                 yield ObjectDrift(*place, What.LEFT, _people(item))

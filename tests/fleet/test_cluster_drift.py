@@ -202,13 +202,16 @@ def test_what_a_person_adds_is_found_and_what_others_add_or_the_page_names_is_no
     assert Fleet(replace(fleet.plan, clusters={**fleet.plan.clusters, "eu-1": asked})).drifts(server) == {}
 
 
-def test_a_secret_that_a_reader_brings_is_asked_for(fleet: Fleet) -> None:
-    brought = Password.model_validate({"secret": "grafana", "namespace": "monitoring"})
+@pytest.mark.parametrize(("namespace", "added"), [("monitoring", ["mine"]), ("credentials", ["grafana", "mine"])])
+def test_a_secret_that_a_reader_brings_is_asked_for_in_its_namespace_alone(
+    namespace: str, added: list[str], fleet: Fleet
+) -> None:
+    brought = Password.model_validate({"secret": "grafana", "namespace": namespace})
     cluster = replace(fleet.plan.clusters["eu-1"], readers=(Reader("grafana", "eu-1", Key(brought=brought)),))
     read = Fleet(replace(fleet.plan, clusters={**fleet.plan.clusters, "eu-1": cluster}))
     server = read.server
     server.objects += [by_hand("grafana", "Secret"), by_hand("mine", "Secret")]
-    assert read.drifts(server) == {"Secret mine was added by hand": []}
+    assert read.drifts(server) == {f"Secret {name} was added by hand": [] for name in added}
 
 
 def test_what_is_left_of_a_page_before_is_found(fleet: Fleet) -> None:

@@ -312,11 +312,11 @@ def test_a_secret_that_lacks_a_key_is_told_with_those_that_it_has(
     data: Mapping[str, str], message: str, server: FakeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = replace(server, data={"monitoring/thanos-objects": data})
-    added = (
-        f"{FIX} --dry-run=client --output=yaml |\n  kubectl --context hub --namespace monitoring apply --server-side"
-    )
-    assert ask(monkeypatch, plan(THANOS), hub=server) == [
-        ("thanos.objectStorage.secret", f"{PLACE} {message}", f"{added} --filename=-")
+    ((where, told, fix),) = ask(monkeypatch, plan(THANOS), hub=server)
+    assert (where, told) == ("thanos.objectStorage.secret", f"{PLACE} {message}")
+    assert fix.splitlines()[1:] == [
+        f"{FIX} --dry-run=client --output='jsonpath=data: {{.data}}' |",
+        "  kubectl --context hub --namespace monitoring patch secret thanos-objects --patch-file=/dev/stdin",
     ]
 
 
@@ -340,15 +340,32 @@ def test_what_cannot_be_asked_is_no_missing_secret_and_keeps_no_other_cluster_fr
     assert field == "tls.secret"
 
 
-def test_an_answer_that_is_not_understood_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("garbled", "text", "error"),
+    [
+        ("secrets/thanos-objects", f'{{"data": {{"objstore.yml": "{VALUE}', "JSONDecodeError"),
+        ("secrets/thanos-objects", f'["{VALUE}"]', "TypeError"),
+        ("secrets/thanos-objects", f'{{"metadata": {{"managedFields": ["{VALUE}"]}}}}', "AttributeError"),
+        ("namespaces/monitoring", f"<html>{VALUE}</html>", "JSONDecodeError"),
+    ],
+)
+def test_an_answer_that_is_not_understood_is_not_repeated(
+    garbled: str, text: str, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a proxy which has a page of its own for what it does not know."""
+
     class Garbled(FakeServer):
         @asynccontextmanager
-        async def call_api(self, *_: object, **__: object) -> AsyncIterator[httpx.Response]:
-            yield httpx.Response(200, text=f'{{"data": {{"objstore.yml": "{VALUE}')
+        async def call_api(self, method: str, *, url: str, **more: Any) -> AsyncIterator[httpx.Response]:
+            if url.endswith(garbled):
+                yield httpx.Response(200, text=text)
+                return
+            async with super().call_api(method, url=url, **more) as response:
+                yield response
 
     ((where, message, _),) = ask(monkeypatch, plan(THANOS), hub=Garbled())
     assert where == "clusters.hub"
-    assert message.endswith("is not understood (JSONDecodeError)")
+    assert message.endswith(f"is not understood ({error})")
 
 
 def test_a_namespace_that_is_not_there_is_told_once_and_before_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

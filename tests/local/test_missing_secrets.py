@@ -54,12 +54,14 @@ def test_what_is_said_of_a_missing_secret_brings_it_about_and_the_fleet_is_deplo
 
     place = ["--namespace", "monitoring"]
     made.run("kubectl", "delete", "secret", "hook", *place)
-    made.run("kubectl", "create", "secret", "generic", "hook", *place, "--from-file=uri=url")
+    basic = "--type=kubernetes.io/basic-auth"
+    made.run("kubectl", "create", "secret", "generic", "hook", *place, basic, "--from-file=username=url")
     other = refused(made)
-    assert "has no key url: its keys are uri" in other
+    assert "has no key url: its keys are username" in other
     follow(made, other)
     assert refused(made) == ""
-    assert made.live("secret", "hook", *place)["data"].keys() == {"uri", "url"}
+    hook = made.live("secret", "hook", *place)
+    assert (hook["type"], {*hook["data"]}) == ("kubernetes.io/basic-auth", {"username", "url"})
 
     made.up()
     assert made.pulumi("preview", "--expect-no-changes")
