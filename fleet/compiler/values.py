@@ -92,6 +92,18 @@ _DECIDED = {
     f"{_SPEC}.storageSpec": "the page's storage decides it",
     f"{_SPEC}.replicas": "the page's replicas decides it",
     f"{_SPEC}.resources": "the page's resources decides it",
+    **dict.fromkeys(
+        (f"{_SPEC}.thanos.{key}" for key in ("objectStorageConfig", "objectStorageConfigFile")),
+        "the page's thanos.objectStorage decides it",
+    ),
+    **dict.fromkeys(
+        (f"{_SPEC}.thanos.{key}" for key in ("listenLocal", "grpcListenLocal", "httpListenLocal")),
+        "the sidecar would answer whoever calls",
+    ),
+    **dict.fromkeys(
+        (f"{_SPEC}.thanos.{key}" for key in ("image", "version", "baseImage", "tag", "sha")),
+        "every Thanos of the fleet is of one version",
+    ),
 }
 
 
@@ -129,8 +141,8 @@ def _leaves(values: Mapping[str, JsonValue], above: tuple[str, ...]) -> Iterator
 
 
 def _decided(path: tuple[str, ...]) -> str | None:
-    if ".".join(path[:3]) == f"{_SPEC}.additionalConfig":
-        # The chart lays it over the rest of the spec.
+    is_laid_over = ".".join(path).startswith(f"{_SPEC}.additionalConfig.")
+    if is_laid_over:
         path = (*path[:2], *path[3:])
     for length in range(1, len(path) + 1):
         if why := _DECIDED.get(".".join(path[:length])):
@@ -140,7 +152,8 @@ def _decided(path: tuple[str, ...]) -> str | None:
         return f"label {label} is reserved, the fleet decides it"
     if path[0] == "commonLabels" and label in object_labels(Tier.LEAF):
         return f"label {label} is reserved, every object of the fleet carries it"
-    return None
+    # The chart lays `additionalConfig` over the rest of the spec, and does not merge what is below its keys.
+    return _emptied(path[:3], None) if is_laid_over else None
 
 
 def _emptied(path: tuple[str, ...], value: JsonValue) -> str | None:

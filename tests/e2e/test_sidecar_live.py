@@ -72,8 +72,12 @@ def test_prometheus_compacts_no_block_that_is_not_in_the_bucket(fleet: TwoCluste
 
 def test_its_own_prometheus_asks_it_and_nobody_else_can(fleet: TwoClusters) -> None:
     def is_scraped() -> None:
-        for metric in ("operation_failures_total", "last_successful_upload_time"):
-            assert asked(fleet, f'thanos_objstore_bucket_{metric}{{job="{SIDECAR_JOB}",namespace="monitoring"}}')
+        for metric in (
+            "thanos_objstore_bucket_operation_failures_total",
+            "thanos_objstore_bucket_last_successful_upload_time",
+            "process_start_time_seconds",
+        ):
+            assert asked(fleet, f'{metric}{{job="{SIDECAR_JOB}",namespace="monitoring"}}')
 
     eventually(is_scraped, within=120)
     address = pod(fleet)["status"]["podIP"]

@@ -110,6 +110,7 @@ def test_every_pod_is_scraped_and_says_what_alerts_ask(fleet: TwoClusters) -> No
         'thanos_compact_halted{component="compactor"}',
         'thanos_objstore_bucket_operation_failures_total{component="receiver"}',
         'thanos_objstore_bucket_last_successful_upload_time{component="receiver"}',
+        'process_start_time_seconds{job="thanos",component="receiver"}',
     ):
         assert noticed(fleet, metric), metric
 

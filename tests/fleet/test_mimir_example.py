@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import yaml
 
 from fleet.compiler import compile_page
@@ -113,6 +114,14 @@ def test_the_readme_makes_every_secret_that_page_and_values_name_and_no_other() 
     senders = {(edge.sender, "monitoring", basic_secret(edge.destination.auth)) for edge in EDGES}
     readers = {("hub", "monitoring", basic_secret(source.reading.auth)) for source in SOURCES}
     assert made == senders | readers | {("hub", "mimir", name) for name in of_mimir}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "made"), [("mimir", "create namespace mimir"), ("monitoring", "pulumi up --target")]
+)
+def test_the_readme_makes_a_namespace_before_its_secrets_and_these_before_the_fleet(namespace: str, made: str) -> None:
+    first, *others = (each.start() for each in re.finditer(f"--namespace {namespace} create secret", README))
+    assert README.index(made) < first < max(others) < README.index("Then `pulumi up`")
 
 
 def test_no_value_is_a_secret() -> None:

@@ -511,6 +511,16 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "values.prometheus.prometheusSpec.additionalConfig.containers",
         "is not the page's to set: the gateway stands there",
     ),
+    "a section that is replaced by another way": (
+        spec(additionalConfig={"thanos": {"resources": {"requests": {"memory": "256Mi"}}}}),
+        "values.prometheus.prometheusSpec.additionalConfig.thanos.resources.requests.memory",
+        "is not the page's to set: nothing would be left of what the fleet decides there",
+    ),
+    "labels that are replaced by another way": (
+        spec(additionalConfig={"externalLabels": {"team": "shop"}}),
+        "values.prometheus.prometheusSpec.additionalConfig.externalLabels.team",
+        "is not the page's to set: nothing would be left of what the fleet decides there",
+    ),
     "files for monitors": (
         spec(arbitraryFSAccessThroughSMs={"deny": False}),
         "values.prometheus.prometheusSpec.arbitraryFSAccessThroughSMs.deny",

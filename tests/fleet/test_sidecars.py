@@ -117,6 +117,41 @@ def test_the_secret_is_at_each_leaf_and_made_there_where_the_config_has_it(stora
     assert is_made is ("podMetadata" in own) is (storage == BUCKET)
 
 
+@pytest.mark.parametrize("sidecars", [["eu-1"], ["us-1"]], ids=["with one", "without"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("objectStorageConfig.existingSecret.name", "other"),
+        ("objectStorageConfigFile", "/etc/other.yml"),
+        ("listenLocal", False),
+        ("grpcListenLocal", False),
+        ("httpListenLocal", False),
+        ("image", "thanos:latest"),
+        ("version", "v0.1.0"),
+        ("baseImage", "thanos"),
+        ("tag", "latest"),
+        ("sha", "0"),
+    ],
+)
+@pytest.mark.parametrize("section", ["thanos", "additionalConfig.thanos"])
+def test_no_value_undoes_what_a_sidecar_promises(sidecars: list[str], key: str, value: object, section: str) -> None:
+    where = f"prometheus.prometheusSpec.{section}.{key}"
+    values = value
+    for part in reversed(where.split(".")):
+        values = {part: values}
+    ((path, said, _),) = problems(page({"values": values}, sidecars=sidecars))
+    assert path == f"clusters.eu-1.values.{where}"
+    assert said.startswith("is not the page's to set: ")
+
+
+def test_what_a_sidecar_may_use_is_a_value_of_the_page() -> None:
+    resources = {"requests": {"memory": "256Mi"}}
+    values = {"prometheus": {"prometheusSpec": {"thanos": {"resources": resources}}}}
+    given = spec(plan(page({"values": values})), "eu-1")["thanos"]
+    assert given["resources"]["requests"]["memory"] == "256Mi"
+    assert given["grpcListenLocal"] is True
+
+
 def test_nobody_else_can_ask_it_and_its_own_prometheus_does() -> None:
     own = spec(plan(page()), "eu-1")
     assert own["thanos"]["grpcListenLocal"] is own["thanos"]["httpListenLocal"] is True
