@@ -38,17 +38,19 @@ def topology_table(plan: Plan) -> Table:
     for edge in plan.remote_write:
         ends = _named(plan, edge.sender), _named(plan, edge.receiver)
         what, waves = f"{len(edge.keep)} metrics", wave(edge.sender, edge.receiver)
-        table.add_row(*ends, "remote write", what, "at once", _rate(edge), *waves)
+        table.add_row(*ends, "remote write", what, "at once", _rate(plan, edge), *waves)
     for edge in plan.stores:
         ends = _named(plan, edge.sender), f"{edge.name} at {_named(plan, edge.receiver)}"
-        table.add_row(*ends, "remote write", _kept(edge), "at once", _rate(edge), *wave(edge.sender, edge.receiver))
+        table.add_row(
+            *ends, "remote write", _kept(edge), "at once", _rate(plan, edge), *wave(edge.sender, edge.receiver)
+        )
     for edge in plan.alerts:
         ends = _named(plan, edge.sender), _named(plan, edge.receiver)
         table.add_row(*ends, "alerts", "whatever fires", "at once", "-", *wave(edge.sender, edge.receiver))
     for cluster in plan.clusters.values():
         for edge in cluster.destinations:
             ends = cluster.name, edge.name
-            table.add_row(*ends, "remote write", _kept(edge), "at once", _rate(edge), *wave(cluster.name))
+            table.add_row(*ends, "remote write", _kept(edge), "at once", _rate(plan, edge), *wave(cluster.name))
     return table
 
 
@@ -60,8 +62,12 @@ def _kept(edge: DestinationEdge | StoreEdge) -> str:
 _WIDE = 24  # characters, from which on a column pushes others out of the table
 
 
-def _rate(edge: WriteEdge) -> str:
-    return "unknown" if edge.rate is None else f"{edge.rate:,.0f}/s"
+def _rate(plan: Plan, edge: WriteEdge) -> str:
+    if edge.rate is None:
+        return "unknown"
+    # Of an agent is known what it scrapes, and not which part of that is kept.
+    most = "at most " if edge.keep and plan.clusters[edge.sender].tier is Tier.EDGE else ""
+    return f"{most}{edge.rate:,.0f}/s"
 
 
 def outside(plan: Plan) -> Iterator[str]:

@@ -17,7 +17,7 @@ _KEPT = 2 * OLDEST_SENT
 """How far back a log reaches at most. Of far more than 100,000 series it has less to send, and needs as much room while
 its edge is cut off: the agent then copies what it cuts off of the last four hours."""
 
-_PER_SAMPLE = 4.1
+_PER_SAMPLE = 8.5
 """Bytes in the log, by `make bench-edge`: of an hour, with the names of all its series."""
 
 _ROOM = 1.5
