@@ -47,7 +47,7 @@ _DECIDED = {
         (f"{part}.serviceMonitor.selfMonitor" for part in ("alertmanager", "prometheus", "prometheusOperator")),
         _UNWATCHED,
     ),
-    f"{_SPEC}.additionalConfigString": "it is text that goes before all that the fleet decides: additionalConfig is not",
+    f"{_SPEC}.additionalConfigString": "it is text that nobody reads: additionalConfig is checked",
     "fullnameOverride": "every object of the fleet is found by it",
     "nameOverride": "every object of the fleet is found by it",
     "namespaceOverride": "the page's namespace decides it",
