@@ -68,10 +68,6 @@ class _Asked:
             why_missing = await self._without_namespace(expected.namespace) if keys is None else []
         except Refused as error:
             return [Problem(f"clusters.{expected.cluster}", f"{what} cannot be looked for: {error}")]
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            # Not what it was: that may hold a secret.
-            why = f"what its API server answers is not understood ({type(error).__name__})"
-            return [Problem(f"clusters.{expected.cluster}", f"{what} cannot be looked for: {why}")]
         if keys is None:
             missing = Problem(fields, f"{what} is not there", self._created(expected))
             return [*why_missing, missing]

@@ -5,10 +5,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import cast
+from typing import TypeVar, cast
 
 import kr8s
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError
 
 from fleet.drift.drift import JsonObject
 from fleet.prometheus import ANSWER_SECONDS, FAILURES, Prometheus, Unreachable
@@ -18,6 +18,7 @@ _JSON = "application/json"
 _METADATA_ALONE = f"{_JSON};g=meta.k8s.io;v=v1;as=PartialObjectMetadata"
 _AT_ONCE = 8
 """Questions to one API server."""
+_Form = TypeVar("_Form", bound=BaseModel)
 
 
 class Refused(Exception):  # noqa: N818 (an answer, which callers report and go on)
@@ -41,6 +42,16 @@ class _Resources(BaseModel):
 
 class _Listed(BaseModel):
     items: list[dict[str, object]]
+
+
+class _Metadata(BaseModel):
+    managed_fields: list[dict[str, object]] = Field(default=[], alias="managedFields")
+
+
+class _Object(BaseModel):
+    """What is relied on of any."""
+
+    metadata: _Metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +87,13 @@ class Objects:
         found = await self._ask("GET", kind.api_version, path, params=params, headers={"Accept": accept})
         # A list says of its items neither.
         head = {"apiVersion": kind.api_version, "kind": kind.kind}
-        items = _Listed.model_validate_json(found or '{"items": []}').items
+        items = _understood(_Listed, found or '{"items": []}').items
         return [cast("JsonObject", {**head, **item}) for item in items]
 
     async def find(self, kind: Kind, namespace: str, name: str, *, metadata_alone: bool = False) -> JsonObject | None:
         headers = {"Accept": _METADATA_ALONE if metadata_alone else _JSON}
         found = await self._ask("GET", kind.api_version, _path(kind, namespace, name), headers=headers)
-        return None if found is None else cast("JsonObject", json.loads(found))
+        return None if found is None else _object(found)
 
     async def tried(self, kind: Kind, namespace: str, wanted: JsonObject, manager: str) -> JsonObject:
         """What the object would be if `manager` applied `wanted` now, with all that the API server makes of it."""
@@ -94,11 +105,11 @@ class Objects:
         )
         if found is None:
             raise Refused("it has gone meanwhile")
-        return cast("JsonObject", json.loads(found))
+        return _object(found)
 
     async def _discover(self, api_version: str) -> Mapping[str, Kind]:
         found = await self._ask("GET", api_version, "")
-        resources = _Resources.model_validate_json(found).resources if found is not None else []
+        resources = _understood(_Resources, found).resources if found is not None else []
         return {
             each.kind: Kind(api_version, each.kind, each.name, each.namespaced)
             for each in resources
@@ -134,6 +145,20 @@ class Objects:
             raise Refused(str(error), status) from None
         except (*FAILURES, TimeoutError) as error:
             raise Unreachable(f"API server of {self.client.cluster}: {str(error) or type(error).__name__}") from None
+
+
+def _object(text: str) -> JsonObject:
+    _understood(_Object, text)
+    return cast("JsonObject", json.loads(text))
+
+
+def _understood(form: type[_Form], text: str) -> _Form:
+    """Not always what an API server says: something between may answer in its place."""
+    try:
+        return form.model_validate_json(text)
+    except ValidationError:
+        # Without what it was, which may hold a secret.
+        raise Refused("what it answers is not understood") from None
 
 
 def _path(kind: Kind, namespace: str, name: str) -> str:

@@ -341,23 +341,20 @@ def test_what_cannot_be_asked_is_no_missing_secret_and_keeps_no_other_cluster_fr
 
 
 @pytest.mark.parametrize(
-    ("garbled", "text", "error"),
+    "text",
     [
-        ("secrets/thanos-objects", f'{{"data": {{"objstore.yml": "{VALUE}', "JSONDecodeError"),
-        ("secrets/thanos-objects", f'["{VALUE}"]', "TypeError"),
-        ("secrets/thanos-objects", f'{{"metadata": {{"managedFields": ["{VALUE}"]}}}}', "AttributeError"),
-        ("namespaces/monitoring", f"<html>{VALUE}</html>", "JSONDecodeError"),
+        f"<html>{VALUE}</html>",
+        f'["{VALUE}"]',
+        f'{{"metadata": {{"managedFields": ["{VALUE}"]}}}}',
     ],
 )
-def test_an_answer_that_is_not_understood_is_not_repeated(
-    garbled: str, text: str, error: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_is_not_understood_is_not_repeated(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As that of a proxy which has a page of its own for what it does not know."""
 
     class Garbled(FakeServer):
         @asynccontextmanager
         async def call_api(self, method: str, *, url: str, **more: Any) -> AsyncIterator[httpx.Response]:
-            if url.endswith(garbled):
+            if url.endswith("secrets/thanos-objects"):
                 yield httpx.Response(200, text=text)
                 return
             async with super().call_api(method, url=url, **more) as response:
@@ -365,7 +362,7 @@ def test_an_answer_that_is_not_understood_is_not_repeated(
 
     ((where, message, _),) = ask(monkeypatch, plan(THANOS), hub=Garbled())
     assert where == "clusters.hub"
-    assert message.endswith(f"is not understood ({error})")
+    assert message.endswith("what it answers is not understood")
 
 
 def test_a_namespace_that_is_not_there_is_told_once_and_before_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
