@@ -131,7 +131,7 @@ def test_readers_and_parents_are_answered_by_the_first_replica_that_is_ready_and
     callers = [Caller(edge, {1: "$hash"}) for edge in edges]
     config = caddy_config(callers, Tls([], []), "10.0.0.9:9093", ["10.0.0.1:9090", "10.0.0.2:9090"])
     found = {tuple(each["dial"] for each in proxy["upstreams"]): proxy for proxy in proxies(config)}
-    assert set(found) == {("10.0.0.1:9090", "10.0.0.2:9090"), ("127.0.0.1:9090",), ("10.0.0.9:9093",)}
+    assert set(found) == {("10.0.0.1:9090", "10.0.0.2:9090"), ("tcp/127.0.0.1:9090",), ("10.0.0.9:9093",)}
     read = found["10.0.0.1:9090", "10.0.0.2:9090"]
     assert read["load_balancing"]["selection_policy"] == {"policy": "first"}
     assert read["health_checks"]["active"]["uri"] == "/-/ready"

@@ -309,7 +309,7 @@ def test_the_gateway_brings_samples_to_thanos_and_only_what_it_needs_of_a_reques
     compiled = plan(page())
     callers = [Caller(edge, {1: "$hash"}) for edge in compiled.calls_to("hub")]
     config = caddy_config(callers, Tls([], []), "10.0.0.9:9093", thanos="10.0.0.8:19291")
-    proxies = [each for each in reverse_proxies(config) if each["upstreams"][0]["dial"] == "10.0.0.8:19291"]
+    proxies = [each for each in reverse_proxies(config) if each["upstreams"][0]["dial"] == "tcp/10.0.0.8:19291"]
     assert len(proxies) == len(compiled.stores)
     for proxy in proxies:
         assert proxy["headers"]["request"]["delete"] == ["*"]
