@@ -44,7 +44,7 @@ from local.usage import cpu_seconds
 SENDERS = 20
 SERIES = 5_000
 """That each has."""
-SCRAPE = timedelta(seconds=10)
+SCRAPE = timedelta(seconds=20)
 """As expected; overload scrapes twice as often."""
 OVERLOAD = timedelta(minutes=10)
 
