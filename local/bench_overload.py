@@ -32,13 +32,13 @@ from fleet.page import QueueSettings, read_page
 from fleet.plan import Plan, RemoteWriteEdge
 from fleet.queues import OLDEST_SENT, queue
 from local import environment, pki, toolchain
-from local.api_server import free_ports
+from local.api_server import free_ports, running
 from local.arrivals import COUNTING, LATEST, Place, is_ready, missing, taken_between_scrapes, taken_by
 from local.limited import caller, limited, limited_gateway
 from local.made_up import made_up, scrape_configs, serving
 from local.markdown import machine, table
 from local.progress import step
-from local.prometheus import ADDRESS, RECEIVING, metrics, own, prometheus, remote_write, taking_late, wait_until
+from local.prometheus import ADDRESS, RECEIVING, Start, metrics, own, prometheus, remote_write, taking_late, wait_until
 from local.usage import cpu_seconds
 
 SENDERS = 20
@@ -55,6 +55,8 @@ _MEMORY = 4 * 2**30
 _SEEN = 4
 """Scrapes for which a rate is watched."""
 _STARTS_WITHIN = 120.0
+_SETTLED = 60.0
+"""Seconds of later samples that are there as well before one is taken for caught up."""
 _CATCHES_UP_WITHIN = 4
 """Times as long as the overload took."""
 
@@ -73,7 +75,7 @@ class Report:
     behind: float
     """Age in seconds of the newest sample, at the end of the overload, of the sender for whom it is oldest."""
     caught_up: float
-    """Seconds after it until a sample of then was there of every sender; one shard may be ahead of another."""
+    """Seconds after it until all senders had caught up."""
     missing: int
     """Samples that never arrived."""
     load: float
@@ -157,73 +159,69 @@ class _Trial:
 
     def usual(self) -> float:
         """Processors that the receiver takes at the expected rate."""
-        with self._fleet(float(os.cpu_count() or 1)) as fleet:
+        with TemporaryDirectory() as name, self._fleet(Path(name), float(os.cpu_count() or 1)) as fleet:
             before, began = cpu_seconds(fleet.process.pid), time.monotonic()
             time.sleep(_SEEN * self.scrape.total_seconds())
             return (cpu_seconds(fleet.process.pid) - before) / (time.monotonic() - began)
 
     def overloaded(self, cpu: float, overload: timedelta) -> Report:
-        with self._fleet(cpu) as fleet:
-            with step(f"{overload.total_seconds():.0f} s of twice the expected rate"):
-                fleet.scrape_every(self.scrape / 2)
-                before, answered, began = fleet.taken(), fleet.answers(), time.monotonic()
-                time.sleep(overload.total_seconds())
-                answers = fleet.answers() - answered
-                sent = (fleet.taken() - before) / (time.monotonic() - began)
-            behind = max(sender.behind() for sender in fleet.senders)
-            fleet.scrape_every(self.scrape)
-            ended = time.monotonic()
-            with step("what was held up arrives"), ThreadPoolExecutor(len(fleet.senders)) as pool:
-                taken = [*pool.map(self._caught_up, fleet.senders, repeat(overload))]
-            caught_up = time.monotonic() - ended
-            with step("all samples are counted"):
-                # One after the other: who answers has no processor of its own.
-                lacking = sum(self._lacking(fleet, *each, overload) for each in zip(fleet.senders, taken, strict=True))
-            expected = self.rate * len(fleet.senders)
-            return Report(expected, sent, cpu, overload, answers, behind, caught_up, round(lacking), os.getloadavg()[1])
+        with TemporaryDirectory() as name:
+            with self._fleet(Path(name), cpu) as fleet:
+                with step(f"{overload.total_seconds():.0f} s of twice the expected rate"):
+                    fleet.scrape_every(self.scrape / 2)
+                    before, answered, began = fleet.taken(), fleet.answers(), time.monotonic()
+                    time.sleep(overload.total_seconds())
+                    answers = fleet.answers() - answered
+                    sent = (fleet.taken() - before) / (time.monotonic() - began)
+                behind = max(sender.behind() for sender in fleet.senders)
+                fleet.scrape_every(self.scrape)
+                ended = time.monotonic()
+                with step("what was held up arrives"), ThreadPoolExecutor(len(fleet.senders)) as pool:
+                    taken = [*pool.map(self._caught_up, fleet.senders, repeat(overload))]
+                caught_up = time.monotonic() - ended
+            # With all processors, as to count takes some, and nobody writes any more.
+            with step("all samples are counted"), self._receiver(fleet.receiver, running):
+                window = 6 * overload + timedelta(minutes=30)
+                counted = zip(fleet.senders, taken, strict=True)
+                lacking = sum(missing(fleet.receiver, window, *of, cluster=each.cluster) for each, of in counted)
+        expected = self.rate * len(fleet.senders)
+        return Report(expected, sent, cpu, overload, answers, behind, caught_up, round(lacking), os.getloadavg()[1])
 
     def _caught_up(self, sender: _Sender, overload: timedelta) -> tuple[float, float]:
-        """What it had taken at a time, once its receiver has a sample of then."""
+        """What it had taken at a time, once its receiver has that; one shard may be ahead of another for a while."""
         taken, at = taken_between_scrapes(sender.place, self.scrape)
         within = _CATCHES_UP_WITHIN * overload.total_seconds() + LATEST
-        wait_until(lambda: time.time() - sender.behind() > at, f"{sender.cluster} has caught up", within)
+        wait_until(lambda: time.time() - sender.behind() > at + _SETTLED, f"{sender.cluster} has caught up", within)
         return taken, at
 
-    def _lacking(self, fleet: _Fleet, sender: _Sender, taken: tuple[float, float], overload: timedelta) -> float:
-        return missing(fleet.receiver, 6 * overload + timedelta(minutes=30), *taken, cluster=sender.cluster)
+    @contextlib.contextmanager
+    def _receiver(self, place: Place, start: Start) -> Generator[Popen[bytes]]:
+        config = taking_late(self.plan.clusters[_HUB])
+        with prometheus(place.folder, place.port, RECEIVING, COUNTING, config=config, start=start) as process:
+            wait_until(lambda: is_ready(place), "the receiver is ready", within=_STARTS_WITHIN)
+            yield process
 
     @contextlib.contextmanager
-    def _fleet(self, cpu: float) -> Generator[_Fleet]:
+    def _fleet(self, folder: Path, cpu: float) -> Generator[_Fleet]:
         """That writes as expected, to a receiver that may use so many processors."""
         edges = self.plan.remote_write
         receiving, through, facts, *ports = free_ports(3 + len(edges))
-        with TemporaryDirectory() as name, contextlib.ExitStack() as running:
-            folder = Path(name)
+        with contextlib.ExitStack() as programs:
             pki.ensure(folder / "pki", "bench", ADDRESS)
             served = KeyPair(*((folder / "pki" / f"apiserver.{kind}").read_text() for kind in ("crt", "key")))
             passwords = {edge.caller: secrets.token_hex(16) for edge in edges}
             callers = [caller(edge, passwords[edge.caller]) for edge in edges]
             hub = Place(folder / _HUB, receiving)
-            process = running.enter_context(
-                prometheus(
-                    hub.folder,
-                    hub.port,
-                    RECEIVING,
-                    COUNTING,
-                    config=taking_late(self.plan.clusters[_HUB]),
-                    start=partial(limited, cpu=cpu, memory=_MEMORY),
-                )
-            )
+            process = programs.enter_context(self._receiver(hub, partial(limited, cpu=cpu, memory=_MEMORY)))
             moved = {PROMETHEUS_PORT: receiving, GATEWAY_PORT: through, GATEWAY_FACTS_PORT: facts}
-            running.enter_context(limited_gateway(folder / "gateway", caddy_config(callers, Tls([served], [])), moved))
-            wait_until(lambda: is_ready(hub), "the receiver is ready", within=_STARTS_WITHIN)
+            programs.enter_context(limited_gateway(folder / "gateway", caddy_config(callers, Tls([served], [])), moved))
             senders: list[_Sender] = []
             for edge, port in zip(edges, ports, strict=True):
                 place = Place(folder / edge.sender, port)
                 config = partial(self._config, edge, through, passwords[edge.caller], folder / "pki" / "ca.crt")
                 flags = ("--agent", "--storage.agent.path=log")
                 agent = prometheus(place.folder, port, *flags, config=config(self.scrape))
-                senders.append(_Sender(place, running.enter_context(agent), config))
+                senders.append(_Sender(place, programs.enter_context(agent), config))
             for sender in senders:
                 wait_until(partial(self._has_begun, sender), "the first samples arrive", within=_STARTS_WITHIN)
             yield _Fleet(hub, process, facts, senders)
@@ -260,7 +258,7 @@ def report_table(report: Report) -> Table:
             [f"scraped in a second, for {minutes:g} min", f"{report.sent:.0f}"],
             *([f"writes answered with {status}", str(times)] for status, times in report.answers.items()),
             ["newest sample that is there at its end", f"{report.behind:.0f} s old"],
-            ["a sample of its end is there of every sender, after that", f"{report.caught_up:.0f} s"],
+            ["all senders have caught up, after that", f"{report.caught_up:.0f} s"],
             ["samples missing", str(report.missing)],
         ],
     )
