@@ -249,7 +249,7 @@ class _Trial:
 
 
 def report_table(report: Report) -> Table:
-    """Printed as Markdown, which is what docs/gateway.md holds."""
+    """Printed as Markdown."""
     minutes = report.overload / timedelta(minutes=1)
     return table(
         f"{machine(report.load)}\n{report.expected:.0f} samples per second expected, {report.cpu:.3f} processors",
