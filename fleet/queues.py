@@ -26,8 +26,6 @@ _PER_SEND = 2000
 """Prometheus's own default."""
 _HELD_SENDS = 5
 """Requests' worth of samples that a shard holds; Prometheus advises 3 to 10."""
-_LEAST_SHARDS = 5
-"""However little there is to send: after an outage shards are cheap, and waiting is not."""
 _BACKOFF = timedelta(milliseconds=100), timedelta(seconds=5)
 _ASKED_AT_MOST = 10
 """Requests per second that one sender tries where none is answered."""
@@ -64,17 +62,17 @@ def queue(
     given up.
     """
     samples = settings.max_samples_per_send or min(per_send or _PER_SEND, settings.capacity or _PER_SEND)
-    shards = settings.max_shards or (_shards(rate, samples, CATCH_UP) if rate is not None else None)
+    shards = settings.max_shards or (_shards(rate, samples) if rate is not None else None)
     low, high = _BACKOFF
     if shards is not None:
-        shards = max(shards, settings.min_shards or 1, 1 if settings.max_shards else _LEAST_SHARDS)
+        shards = max(shards, settings.min_shards or 1)
         high = max(high, timedelta(seconds=ceil(shards / _ASKED_AT_MOST)))
-    live = _shards(rate, samples, 1) if rate is not None else None
     low = settings.min_backoff or min(low, settings.max_backoff or low)
     return Queue(
         capacity=settings.capacity or _HELD_SENDS * samples,
         max_samples_per_send=samples,
-        min_shards=settings.min_shards or (min(live, shards) if live is not None and shards is not None else None),
+        # As many at all times: when their number changes under overload, the old ones give up what they hold.
+        min_shards=settings.min_shards or shards,
         max_shards=shards,
         min_backoff=low,
         max_backoff=settings.max_backoff or max(high, low),
@@ -83,5 +81,5 @@ def queue(
     )
 
 
-def _shards(rate: float, samples: int, times: int) -> int:
-    return max(1, ceil(times * rate * ROUND_TRIP.total_seconds() / samples))
+def _shards(rate: float, samples: int) -> int:
+    return max(1, ceil(CATCH_UP * rate * ROUND_TRIP.total_seconds() / samples))
