@@ -42,7 +42,7 @@ def test_where_the_page_says_nothing_shards_are_left_to_prometheus() -> None:
 
 def test_what_the_page_says_of_an_edges_queue_goes_before_and_the_rest_follows() -> None:
     found = upward(page({"series": 600_000, "queue": {"maxShards": 90}}), "shop-1")
-    assert (found["minShards"], found["maxShards"]) == (5, 90)
+    assert (found["minShards"], found["maxShards"]) == (90, 90)
     assert found["sampleAgeLimit"] == "4h", "what the hub would refuse is given up, whatever else is said"
     assert "maxShards" not in upward(page({"queue": {"maxShards": 90}}, queue={"capacity": 9_000}), "shop-2")
 
@@ -111,7 +111,7 @@ def test_what_the_docs_show_and_say_of_it_is_so() -> None:
     text = (ROOT / "docs" / "page.md").read_text()
     (shown,) = re.findall(r"```yaml\n(tiers:\n  edge: .*?)```", text, re.DOTALL)
     found = upward(merge({"clusters": CLUSTERS}, yaml.safe_load(shown)), "shop-1")
-    assert (found["minShards"], found["maxShards"]) == (1, 20)
+    assert (found["minShards"], found["maxShards"]) == (20, 20)
     said = re.search(r"10,000\s+series\s+every\s+30\s+seconds\s+are\s+then\s+(\w+),\s+and\s+`1Gi`", text)
     assert said is not None
     assert not problems(page({"series": 10_000, "storage": {"size": said[1]}}))

@@ -28,7 +28,7 @@ from fleet.page import QueueSettings
 from fleet.page.destinations import Kind
 from fleet.page.problems import did_you_mean
 from fleet.plan import Plan
-from fleet.queues import CATCH_UP, ROUND_TRIP, queue
+from fleet.queues import CATCH_UP, queue
 from fleet.render import render
 from fleet.topology import mermaid, outside, topology_table
 
@@ -645,21 +645,30 @@ def test_a_queue_carries_its_live_rate_and_five_times_as_much_of_what_was_held_u
     made = queue(rate, QueueSettings(), per_send)
     assert made.carries is not None
     assert made.carries >= CATCH_UP * rate
-    assert made.min_shards is not None
     assert made.max_shards is not None
-    assert made.min_shards * made.max_samples_per_send / ROUND_TRIP.total_seconds() >= rate
-    assert made.max_shards >= made.min_shards
     assert made.capacity >= made.max_samples_per_send
     # Who cannot answer is asked ten times a second at most, or as Prometheus does by itself.
     assert made.max_backoff >= max(made.min_backoff, timedelta(seconds=made.max_shards / 10))
+
+
+@pytest.mark.parametrize("rate", [None, 1, 10_000])
+@pytest.mark.parametrize("settings", [{}, {"maxShards": 7}, {"minShards": 90}, {"capacity": 90}])
+def test_a_queue_keeps_its_number_of_shards_or_gives_up_what_old_ones_hold(
+    rate: int | None, settings: dict[str, int]
+) -> None:
+    made = queue(rate, QueueSettings.model_validate(settings))
+    if rate is None and "maxShards" not in settings:
+        assert made.max_shards is None, "Prometheus decides"
+    else:
+        assert made.min_shards == made.max_shards
 
 
 def test_what_the_page_says_of_a_queue_goes_before_and_the_rest_follows() -> None:
     made = queue(10_000, QueueSettings(maxSamplesPerSend=500))
     assert (made.max_samples_per_send, made.capacity) == (500, 2500)
     assert made.max_shards == 60
-    assert queue(10_000, QueueSettings(maxShards=7)).max_shards == 7
-    assert queue(10_000, QueueSettings(minShards=90)).max_shards == 90
+    assert queue(10_000, QueueSettings(minShards=2, maxShards=7)).min_shards == 2
+    assert queue(None, QueueSettings(minShards=2)).max_shards is None
     assert queue(None, QueueSettings(capacity=500)).max_samples_per_send == 500
     assert queue(None, QueueSettings()).max_shards is None
 
