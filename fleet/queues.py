@@ -26,6 +26,8 @@ _PER_SEND = 2000
 """Prometheus's own default."""
 _HELD_SENDS = 5
 """Requests' worth of samples that a shard holds; Prometheus advises 3 to 10."""
+_ASSUMED = 100_000 / 30
+"""Samples per second where nobody says how many there are: series every 30 s, as most edges and many leaves have."""
 _BACKOFF = timedelta(milliseconds=100), timedelta(seconds=5)
 _ASKED_AT_MOST = 10
 """Requests per second that one sender tries where none is answered."""
@@ -33,23 +35,25 @@ _ASKED_AT_MOST = 10
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Settings of one sender's queue; those are None that are left to Prometheus."""
+    """Settings of one sender's queue; those are None that are left to Prometheus.
+
+    It has as many shards at all times, unless its page says otherwise: where Prometheus changes their number while a
+    receiver has no room, the old ones give up what they hold.
+    """
 
     capacity: int
     """Samples that each shard holds."""
     max_samples_per_send: int
-    min_shards: int | None
-    max_shards: int | None
+    min_shards: int
+    max_shards: int
     min_backoff: timedelta
     max_backoff: timedelta
     batch_send_deadline: timedelta | None
     sample_age_limit: timedelta | None
 
     @property
-    def carries(self) -> float | None:
-        """Samples per second with all of its shards; None where Prometheus decides how many there are."""
-        if self.max_shards is None:
-            return None
+    def carries(self) -> float:
+        """Samples per second with all of its shards."""
         return self.max_shards * self.max_samples_per_send / ROUND_TRIP.total_seconds()
 
 
@@ -62,16 +66,14 @@ def queue(
     given up.
     """
     samples = settings.max_samples_per_send or min(per_send or _PER_SEND, settings.capacity or _PER_SEND)
-    shards = settings.max_shards or (_shards(rate, samples) if rate is not None else None)
+    computed = ceil(CATCH_UP * (_ASSUMED if rate is None else rate) * ROUND_TRIP.total_seconds() / samples)
+    shards = settings.max_shards or max(computed, settings.min_shards or 1)
     low, high = _BACKOFF
-    if shards is not None:
-        shards = max(shards, settings.min_shards or 1)
-        high = max(high, timedelta(seconds=ceil(shards / _ASKED_AT_MOST)))
+    high = max(high, timedelta(seconds=ceil(shards / _ASKED_AT_MOST)))
     low = settings.min_backoff or min(low, settings.max_backoff or low)
     return Queue(
         capacity=settings.capacity or _HELD_SENDS * samples,
         max_samples_per_send=samples,
-        # As many at all times: when their number changes under overload, the old ones give up what they hold.
         min_shards=settings.min_shards or shards,
         max_shards=shards,
         min_backoff=low,
@@ -79,7 +81,3 @@ def queue(
         batch_send_deadline=settings.batch_send_deadline,
         sample_age_limit=kept,
     )
-
-
-def _shards(rate: float, samples: int) -> int:
-    return max(1, ceil(CATCH_UP * rate * ROUND_TRIP.total_seconds() / samples))

@@ -104,8 +104,8 @@ def bench_edge(
 
 @app.command()
 def bench_overload(
-    senders: Annotated[int, typer.Option(min=1, help="Agents that write.")] = 20,
-    series: Annotated[int, typer.Option(min=1000, help="That each of them has.")] = 5_000,
+    senders: Annotated[int, typer.Option(min=1, help="Agents that write.")] = 80,
+    series: Annotated[int, typer.Option(min=1000, help="That each of them has.")] = 1_250,
     seconds: Annotated[int, typer.Option(min=10, help="That they write twice the expected rate.")] = 600,
 ) -> None:
     """Measure what becomes of samples when twice as many come as expected, which is more than the receiver can take."""

@@ -62,9 +62,7 @@ class Report:
 def bench(series: int = SERIES, cut_off: timedelta = CUT_OFF, scrape: timedelta = SCRAPE) -> Report:
     """Raises LocalError."""
     environment.put_first(toolchain.ensure(("prometheus",)))
-    plan = compile_page(
-        read_page({"clusters": {_HUB: {"tier": "global", "context": _HUB}, _EDGE: {"tier": "edge", "context": _EDGE}}})
-    )
+    plan = _plan(series)
     with TemporaryDirectory() as name, serving(made_up(series)) as targets:
         hub, edge = (
             Place(Path(name) / cluster, port) for cluster, port in zip((_HUB, _EDGE), free_ports(2), strict=True)
@@ -98,6 +96,14 @@ def bench(series: int = SERIES, cut_off: timedelta = CUT_OFF, scrape: timedelta 
                 round(lacking),
                 os.getloadavg()[1],
             )
+
+
+def _plan(series: int) -> Plan:
+    clusters: dict[str, object] = {
+        _HUB: {"tier": "global", "context": _HUB},
+        _EDGE: {"tier": "edge", "context": _EDGE, "series": series},
+    }
+    return compile_page(read_page({"clusters": clusters}))
 
 
 _LOG = "log"

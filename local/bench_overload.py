@@ -41,8 +41,9 @@ from local.progress import step
 from local.prometheus import ADDRESS, RECEIVING, Start, metrics, own, prometheus, remote_write, taking_late, wait_until
 from local.usage import cpu_seconds
 
-SENDERS = 20
-SERIES = 5_000
+SENDERS = 80
+"""More than may write at once, of which each has one shard."""
+SERIES = 1_250
 """That each has."""
 SCRAPE = timedelta(seconds=20)
 """As expected; overload scrapes twice as often."""

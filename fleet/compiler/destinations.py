@@ -58,11 +58,13 @@ def _edge(page: Page, holdings: Holdings, sender: str, name: str, destination: D
 
 
 def expected_rate(page: Page, holdings: Holdings, sender: str, series: int | None, keep: Sequence[str]) -> float | None:
-    """Samples per second."""
-    if series is not None:
-        return series / min(page.intervals.scrape, page.intervals.rules).total_seconds()
-    if (rate := agent_rate(page, sender)) is not None:
-        return rate
+    """Samples per second, by whatever says least of them; None where nothing says any."""
+    of_series = series / min(page.intervals.scrape, page.intervals.rules).total_seconds() if series else None
+    known = (of_series, agent_rate(page, sender), _recorded_rate(holdings, sender, keep))
+    return min((rate for rate in known if rate is not None), default=None)
+
+
+def _recorded_rate(holdings: Holdings, sender: str, keep: Sequence[str]) -> float | None:
     # Beside what is known by name, a Prometheus has all that anybody asks it to scrape.
     if not keep or any(keeps(keep, stranger) for stranger in _STRANGERS):
         return None
@@ -191,16 +193,12 @@ def _keep_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[Ou
 
 def queue_problems(where: Sequence[str], settings: QueueSettings, edges: Sequence[WriteEdge]) -> Iterator[Problem]:
     """Of queues that have the same settings, which stand at `where`."""
-    known = [edge for edge in edges if edge.rate is not None and edge.queue.carries is not None]
-    busiest = max(known, key=lambda edge: edge.rate or 0, default=None)
-    if busiest is None or busiest.rate is None or busiest.queue.carries is None:
-        return
-    carries = busiest.queue.carries
-    if carries >= busiest.rate:
+    busiest = max(edges, key=lambda edge: edge.rate or 0, default=None)
+    if busiest is None or busiest.rate is None or busiest.queue.carries >= busiest.rate:
         return
     needed = queue(busiest.rate, settings.model_copy(update={"max_shards": None, "min_shards": None}))
     message = (
-        f"carries {carries:.0f} samples per second at most, {busiest.queue.max_shards} requests of "
+        f"carries {busiest.queue.carries:.0f} samples per second at most, {busiest.queue.max_shards} requests of "
         f"{busiest.queue.max_samples_per_send} each half second, and {busiest.sender} is expected to have "
         f"{busiest.rate:.0f}"
     )

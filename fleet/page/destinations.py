@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -245,14 +246,20 @@ class WriterTls(Strict):
     min_version: Literal["TLS12", "TLS13"] = "TLS12"
 
 
+_LONGEST_WAIT = timedelta(minutes=5)
+"""As long as a series is shown after its last sample."""
+
+
 class QueueSettings(Strict):
     """What is otherwise computed from the expected rate."""
 
-    min_shards: Count | None = Field(default=None, examples=[1])
-    max_shards: Count | None = Field(default=None, examples=[50])
+    min_shards: Count | None = Field(default=None, examples=[5])
+    """As many as `maxShards` where absent: Prometheus loses samples where it changes their number under overload."""
+    max_shards: Count | None = Field(default=None, examples=[5])
     capacity: Count | None = Field(default=None, examples=[10000])
     """Samples that each shard holds."""
-    max_samples_per_send: Count | None = Field(default=None, examples=[2000])
+    max_samples_per_send: int | None = Field(default=None, ge=1, le=10_000, strict=True, examples=[2000])
+    """Prometheus refuses for good what is over 32 MiB once it is decoded."""
     batch_send_deadline: Duration | None = Field(default=None, examples=["5s"])
     min_backoff: Duration | None = Field(default=None, examples=["100ms"])
     max_backoff: Duration | None = Field(default=None, examples=["5s"])
@@ -270,6 +277,15 @@ class QueueSettings(Strict):
         if least is not None and most is not None and least > most:
             right = format_duration(least)
             raise wrong("maxBackoff", f"is shorter than minBackoff, which is {right}", right)
+        waits = (
+            ("minBackoff", self.min_backoff),
+            ("maxBackoff", self.max_backoff),
+            ("batchSendDeadline", self.batch_send_deadline),
+        )
+        for field, wait in waits:
+            if wait is not None and wait > _LONGEST_WAIT:
+                right = format_duration(_LONGEST_WAIT)
+                raise wrong(field, f"is over {right}: a receiver that is back would be left waiting", right)
         return self
 
 

@@ -35,8 +35,8 @@ def test_a_queue_is_made_for_the_series_that_the_page_expects_and_an_edges_own_g
     assert upward(given, "shop-1")["maxBackoff"] != upward(given, "shop-2")["maxBackoff"]
 
 
-def test_where_the_page_says_nothing_shards_are_left_to_prometheus() -> None:
-    assert not {"minShards", "maxShards"} & set(upward(page(), "shop-1"))
+def test_where_the_page_says_nothing_shards_are_as_for_100_000_series() -> None:
+    assert upward(page(), "shop-1") == upward(page({"series": 100_000}), "shop-1")
     assert upward(page(), "shop-1") == upward(page(storage={"size": "1Mi"}), "shop-2")
 
 
@@ -44,11 +44,11 @@ def test_what_the_page_says_of_an_edges_queue_goes_before_and_the_rest_follows()
     found = upward(page({"series": 600_000, "queue": {"maxShards": 90}}), "shop-1")
     assert (found["minShards"], found["maxShards"]) == (90, 90)
     assert found["sampleAgeLimit"] == "4h", "what the hub would refuse is given up, whatever else is said"
-    assert "maxShards" not in upward(page({"queue": {"maxShards": 90}}, queue={"capacity": 9_000}), "shop-2")
+    assert upward(page({"queue": {"maxShards": 90}}, queue={"capacity": 9_000}), "shop-2")["maxShards"] == 5
 
 
-@pytest.mark.parametrize(("series", "rate"), [(None, 20_000), (30, 1)])
-def test_an_edges_other_queues_are_made_for_its_series_unless_they_say_how_many_they_take(
+@pytest.mark.parametrize(("series", "rate"), [(None, 20_000), (30, 1), (900_000, 20_000)])
+def test_an_edges_other_queues_are_made_for_its_series_unless_they_are_said_to_take_fewer(
     series: int | None, rate: float
 ) -> None:
     archive = {**ARCHIVE, "senders": "edge", **({"series": series} if series is not None else {})}
@@ -111,7 +111,7 @@ def test_what_the_docs_show_and_say_of_it_is_so() -> None:
     text = (ROOT / "docs" / "page.md").read_text()
     (shown,) = re.findall(r"```yaml\n(tiers:\n  edge: .*?)```", text, re.DOTALL)
     found = upward(merge({"clusters": CLUSTERS}, yaml.safe_load(shown)), "shop-1")
-    assert (found["minShards"], found["maxShards"]) == (20, 20)
+    assert (found["minShards"], found["maxShards"]) == (5, 5)
     said = re.search(r"10,000\s+series\s+every\s+30\s+seconds\s+are\s+then\s+(\w+),\s+and\s+`1Gi`", text)
     assert said is not None
     assert not problems(page({"series": 10_000, "storage": {"size": said[1]}}))

@@ -284,6 +284,16 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "queue.maxBackoff",
         "is shorter than minBackoff, which is 10s",
     ),
+    "a backoff that outlasts an outage": (
+        page(queue={"maxBackoff": "10h"}),
+        "queue.maxBackoff",
+        "is over 5m: a receiver that is back would be left waiting",
+    ),
+    "a request that no Prometheus takes": (
+        page(queue={"maxSamplesPerSend": 1_000_000}),
+        "queue.maxSamplesPerSend",
+        "input should be less than or equal to 10000",
+    ),
 }
 
 
@@ -313,6 +323,8 @@ def test_whatever_is_offered_instead_is_yaml_of_that_place(given: Page) -> None:
         "a keep list that keeps nothing",
         "a shard that holds less than it sends",
         "a backoff that shrinks",
+        "a backoff that outlasts an outage",
+        "a request that no Prometheus takes",
         "a region that nothing says",
     ],
 )
@@ -643,9 +655,7 @@ def test_a_queue_carries_its_live_rate_and_five_times_as_much_of_what_was_held_u
     rate: int, per_send: int | None
 ) -> None:
     made = queue(rate, QueueSettings(), per_send)
-    assert made.carries is not None
     assert made.carries >= CATCH_UP * rate
-    assert made.max_shards is not None
     assert made.capacity >= made.max_samples_per_send
     # Who cannot answer is asked ten times a second at most, or as Prometheus does by itself.
     assert made.max_backoff >= max(made.min_backoff, timedelta(seconds=made.max_shards / 10))
@@ -657,10 +667,7 @@ def test_a_queue_keeps_its_number_of_shards_or_gives_up_what_old_ones_hold(
     rate: int | None, settings: dict[str, int]
 ) -> None:
     made = queue(rate, QueueSettings.model_validate(settings))
-    if rate is None and "maxShards" not in settings:
-        assert made.max_shards is None, "Prometheus decides"
-    else:
-        assert made.min_shards == made.max_shards
+    assert made.min_shards == made.max_shards
 
 
 def test_what_the_page_says_of_a_queue_goes_before_and_the_rest_follows() -> None:
@@ -668,9 +675,8 @@ def test_what_the_page_says_of_a_queue_goes_before_and_the_rest_follows() -> Non
     assert (made.max_samples_per_send, made.capacity) == (500, 2500)
     assert made.max_shards == 60
     assert queue(10_000, QueueSettings(minShards=2, maxShards=7)).min_shards == 2
-    assert queue(None, QueueSettings(minShards=2)).max_shards is None
     assert queue(None, QueueSettings(capacity=500)).max_samples_per_send == 500
-    assert queue(None, QueueSettings()).max_shards is None
+    assert queue(None, QueueSettings()).carries >= CATCH_UP * 100_000 / 30, "where nobody says how many series"
 
 
 def test_a_receiver_with_small_requests_is_sent_small_ones() -> None:
@@ -684,7 +690,7 @@ def test_the_fleets_own_queues_fit_as_well_and_wait_where_there_is_no_room() -> 
     compiled = plan({"clusters": clusters})
     (recorded,), (raw,) = all_queues(compiled, "eu-1"), all_queues(compiled, "shop-1")
     assert recorded["queueConfig"]["maxShards"] >= 1
-    assert "maxShards" not in raw["queueConfig"], "how many raw series an edge sends nobody knows"
+    assert raw["queueConfig"]["maxShards"] == queue(None, QueueSettings()).max_shards, "nobody says how many series"
     assert recorded["queueConfig"]["retryOnRateLimit"] is raw["queueConfig"]["retryOnRateLimit"] is True
 
 
