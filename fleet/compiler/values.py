@@ -1,7 +1,7 @@
 """Chart values of the page: only those that the chart has, and none that the plan decides."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -9,13 +9,15 @@ from typing import cast
 from pydantic import JsonValue
 
 from fleet import versions
-from fleet.duration import parse_duration
+from fleet.duration import format_duration, parse_duration
 from fleet.errors import Problem, at, yaml_at
 from fleet.names import Tier, object_labels, service_labels
 from fleet.page import Page
 from fleet.page.fields import RESERVED_LABELS
 from fleet.page.problems import did_you_mean, nearest
-from fleet.values import NO_WINDOW
+from fleet.plan import ClusterPlan
+from fleet.queues import OLDEST_SENT, TAKEN_LATE
+from fleet.values import NO_WINDOW, taken_late
 
 Tree = Mapping[str, "Tree"]
 """Keys of the chart's values; `*` stands for whatever a user likes."""
@@ -24,6 +26,7 @@ _DATA = Path(__file__).parent.parent / "data"
 
 _SPEC = "prometheus.prometheusSpec"
 _ALERTMANAGER = "alertmanager.alertmanagerSpec"
+_WINDOW = "outOfOrderTimeWindow"
 _MUTED = "alerts tell strangers what runs where, and whoever can post them can mute others"
 _UNWATCHED = "alerts about the monitoring itself read what it says of itself"
 _PUBLISHED = "it publishes 9090, which asks for no password; the gateway is the way in"
@@ -123,8 +126,27 @@ def _problems(values: Mapping[str, JsonValue], where: tuple[str, ...], known: Tr
             message, meant = found
             fix = yaml_at((*where, *meant), value) if meant else ""
             yield Problem(".".join((*where, *path)), message, fix)
-        elif path[-1] == "outOfOrderTimeWindow" and not _is_window(value):
+        elif path[-1] == _WINDOW and not _is_window(value):
             yield at((*where, *path), f"{value!r} is not a duration such as 30m or 6h, or 0s", "6h")
+
+
+def window_problems(page: Page, clusters: Iterable[ClusterPlan]) -> Iterator[Problem]:
+    """Where a receiver would answer what its senders still hold with 400, and so lose all of a request."""
+    least = format_duration(TAKEN_LATE)
+    for cluster in clusters:
+        if cluster.receives_writes and taken_late(cluster) < TAKEN_LATE:
+            sent = f"{cluster.name} is sent what is up to {format_duration(OLDEST_SENT)} old"
+            message = f"must be {least} at least: {sent}, and a sample that it refuses costs others of its request"
+            yield at(_window(page, cluster.name), message, least)
+
+
+def _window(page: Page, name: str) -> tuple[str, ...]:
+    """Where the page says it, of several places the one that counts."""
+    layers = {("clusters", name, "values"): page.clusters[name].values, ("values",): page.values}
+    given = {(*where, *path) for where, values in layers.items() for path, _ in _leaves(values, ())}
+    tsdb = (f"{_SPEC}.additionalConfig.tsdb", f"{_SPEC}.tsdb")
+    places = ((*where, *section.split("."), _WINDOW) for section in tsdb for where in layers)
+    return next(place for place in places if place in given)
 
 
 def _is_window(value: JsonValue) -> bool:
@@ -153,13 +175,14 @@ def _decided(path: tuple[str, ...]) -> str | None:
         return f"label {label} is reserved, the fleet decides it"
     if path[0] == "commonLabels" and label in object_labels(Tier.LEAF):
         return f"label {label} is reserved, every object of the fleet carries it"
-    # The chart lays `additionalConfig` over the rest of the spec, and does not merge what is below its keys.
-    return _emptied(path[:3], None) if is_laid_over else None
+    # The chart lays `additionalConfig` over the rest of the spec, and does not merge what is below its keys. Of `tsdb`
+    # the fleet has merged both by then.
+    return _emptied(path[:3], None) if is_laid_over and path[2] != "tsdb" else None
 
 
 def _emptied(path: tuple[str, ...], value: JsonValue) -> str | None:
     section = ".".join(path)
-    decided = (*_DECIDED, "commonLabels.", f"{_SPEC}.externalLabels.")
+    decided = (*_DECIDED, "commonLabels.", f"{_SPEC}.externalLabels.", f"{_SPEC}.tsdb.")
     if value is None and any(key.startswith(f"{section}.") for key in decided):
         return "nothing would be left of what the fleet decides there"
     return None

@@ -81,6 +81,11 @@ def spec(**values: object) -> Page:
     return {"values": {"prometheus": {"prometheusSpec": values}}}
 
 
+_NARROW = (
+    "must be 4h40m at least: hub is sent what is up to 4h old, and a sample that it refuses costs others of its request"
+)
+
+
 ROUTE: Page = {
     "type": "HTTPRoute",
     "host": "eu-1.example.com",
@@ -349,6 +354,29 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         spec(tsdb={"outOfOrderTimeWindow": "an hour"}),
         "values.prometheus.prometheusSpec.tsdb.outOfOrderTimeWindow",
         "'an hour' is not a duration such as 30m or 6h, or 0s",
+    ),
+    "a window that is shorter than what edges send": (
+        spec(tsdb={"outOfOrderTimeWindow": "0s"}),
+        "values.prometheus.prometheusSpec.tsdb.outOfOrderTimeWindow",
+        _NARROW,
+    ),
+    "a window of the hub's own that is too short": (
+        {
+            **spec(tsdb={"outOfOrderTimeWindow": "6h"}),
+            **clusters(hub={"values": spec(tsdb={"outOfOrderTimeWindow": "4h"})["values"]}),
+        },
+        "clusters.hub.values.prometheus.prometheusSpec.tsdb.outOfOrderTimeWindow",
+        _NARROW,
+    ),
+    "a short window that goes before a long one": (
+        spec(tsdb={"outOfOrderTimeWindow": "6h"}, additionalConfig={"tsdb": {"outOfOrderTimeWindow": "30m"}}),
+        "values.prometheus.prometheusSpec.additionalConfig.tsdb.outOfOrderTimeWindow",
+        _NARROW,
+    ),
+    "a database that is emptied": (
+        spec(tsdb=None),
+        "values.prometheus.prometheusSpec.tsdb",
+        "is not the page's to set: nothing would be left of what the fleet decides there",
     ),
     "a value where a section belongs": (
         spec(paused={"really": True}),
@@ -960,10 +988,23 @@ def test_every_value_of_another_version_is_the_users_business() -> None:
     assert problems(merged(FLEET, {**chart, "values": {"brandNew": True}})) == ()
 
 
-def test_what_is_refused_once_is_accepted_as_offered() -> None:
-    page = merged(FLEET, {"tiers": {"leaf": {"budget": 100}}})
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tiers": {"leaf": {"budget": 100}}},
+        *(change for change, _, message in REFUSALS.values() if message is _NARROW),
+    ],
+)
+def test_what_is_refused_once_is_accepted_as_offered(change: Page) -> None:
+    page = merged(FLEET, change)
     (first, *_) = problems(page)
     assert problems(merged(page, yaml.safe_load(first.fix))) == ()
+
+
+def test_a_window_is_the_pages_to_widen_and_of_who_is_not_written_to_its_own_business() -> None:
+    assert problems(merged(FLEET, spec(tsdb={"outOfOrderTimeWindow": "12h"}))) == ()
+    narrow = spec(tsdb={"outOfOrderTimeWindow": "0s"})["values"]
+    assert problems(merged(FLEET, clusters(eu={"values": narrow}, eu_1={"values": narrow}))) == ()
 
 
 @pytest.mark.parametrize("field", ["clusters", "tiers", "gateway", "intervals"])
