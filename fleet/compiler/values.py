@@ -1,7 +1,7 @@
 """Chart values of the page: only those that the chart has, and none that the plan decides."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -9,6 +9,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from fleet import versions
+from fleet.compiler.topology import meant
 from fleet.duration import format_duration, parse_duration
 from fleet.errors import Problem, at, yaml_at
 from fleet.names import Tier, object_labels, service_labels
@@ -25,6 +26,7 @@ Tree = Mapping[str, "Tree"]
 _DATA = Path(__file__).parent.parent / "data"
 
 _SPEC = "prometheus.prometheusSpec"
+_SIDECARS = (("prometheus", "prometheusSpec", "thanos"), ("prometheus", "prometheusSpec", "additionalConfig", "thanos"))
 _ALERTMANAGER = "alertmanager.alertmanagerSpec"
 _WINDOW = "outOfOrderTimeWindow"
 _MUTED = "alerts tell strangers what runs where, and whoever can post them can mute others"
@@ -104,6 +106,7 @@ _DECIDED = {
         (f"{_SPEC}.thanos.{key}" for key in ("listenLocal", "grpcListenLocal", "httpListenLocal")),
         "the sidecar would answer whoever calls",
     ),
+    f"{_SPEC}.thanos.additionalArgs": "where the sidecar listens and what it reads stands there",
     **dict.fromkeys(
         (f"{_SPEC}.thanos.{key}" for key in ("image", "version", "baseImage", "tag", "sha")),
         "every Thanos of the fleet is of one version",
@@ -113,14 +116,26 @@ _DECIDED = {
 
 def value_problems(page: Page) -> Iterator[Problem]:
     known = chart_paths() if page.chart.version == versions.CHART else None
-    yield from _problems(page.values, ("values",), known)
+    uploading = meant(page, page.thanos.sidecars) if page.thanos is not None else ()
+    bare = [name for name in page.clusters if name not in uploading]
+    # A section in which several values stand is refused once.
+    yield from dict.fromkeys(_problems(page.values, ("values",), known, bare))
     for name, cluster in page.clusters.items():
-        yield from _problems(cluster.values, ("clusters", name, "values"), known)
+        where = ("clusters", name, "values")
+        yield from dict.fromkeys(_problems(cluster.values, where, known, [name] if name in bare else []))
 
 
-def _problems(values: Mapping[str, JsonValue], where: tuple[str, ...], known: Tree | None) -> Iterator[Problem]:
+def _problems(
+    values: Mapping[str, JsonValue], where: tuple[str, ...], known: Tree | None, bare: Sequence[str]
+) -> Iterator[Problem]:
+    """`bare` are those among the clusters that these values are for whose Prometheus has no sidecar."""
     for path, value in _leaves(values, ()):
-        if why := _decided(path) or _emptied(path, value):
+        if bare and (section := _sidecar(path, value)):
+            message = (
+                f"is for a Thanos sidecar, and {bare[0]} has none: thanos.sidecars of the page says which leaves do"
+            )
+            yield at((*where, *section), message)
+        elif why := _decided(path) or _emptied(path, value):
             yield at((*where, *path), f"is not the page's to set: {why}")
         elif known is not None and (found := _unknown(path, value, known)):
             message, meant = found
@@ -153,6 +168,11 @@ def _is_window(value: JsonValue) -> bool:
     with contextlib.suppress(ValueError):
         return value in NO_WINDOW or bool(parse_duration(value))
     return False
+
+
+def _sidecar(path: tuple[str, ...], value: JsonValue) -> tuple[str, ...] | None:
+    """The section in which it stands that has the operator add a sidecar, whatever it says."""
+    return next((each for each in _SIDECARS if path[: len(each)] == each and (path != each or value)), None)
 
 
 def _leaves(values: Mapping[str, JsonValue], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], JsonValue]]:

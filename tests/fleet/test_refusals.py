@@ -84,6 +84,7 @@ def spec(**values: object) -> Page:
 _NARROW = (
     "must be 4h40m at least: hub is sent what is up to 4h old, and a sample that it refuses costs others of its request"
 )
+_NO_SIDECAR = "is for a Thanos sidecar, and hub has none: thanos.sidecars of the page says which leaves do"
 
 
 ROUTE: Page = {
@@ -539,10 +540,23 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "values.prometheus.prometheusSpec.additionalConfig.containers",
         "is not the page's to set: the gateway stands there",
     ),
-    "a section that is replaced by another way": (
-        spec(additionalConfig={"thanos": {"resources": {"requests": {"memory": "256Mi"}}}}),
-        "values.prometheus.prometheusSpec.additionalConfig.thanos.resources.requests.memory",
-        "is not the page's to set: nothing would be left of what the fleet decides there",
+    "a Thanos sidecar of one's own": (
+        spec(thanos={"image": "thanos", "objectStorageConfig": {"existingSecret": {"name": "x", "key": "y"}}}),
+        "values.prometheus.prometheusSpec.thanos",
+        _NO_SIDECAR,
+    ),
+    "a Thanos sidecar of one's own by another way": (
+        spec(additionalConfig={"thanos": {"listenLocal": False}}),
+        "values.prometheus.prometheusSpec.additionalConfig.thanos",
+        _NO_SIDECAR,
+    ),
+    "resources of a sidecar that not every cluster has": (
+        {
+            **spec(thanos={"resources": {}}),
+            "thanos": {"objectStorage": {"config": "bucket"}, "senders": "edge", "sidecars": "leaf"},
+        },
+        "values.prometheus.prometheusSpec.thanos",
+        _NO_SIDECAR,
     ),
     "labels that are replaced by another way": (
         spec(additionalConfig={"externalLabels": {"team": "shop"}}),
@@ -1005,6 +1019,16 @@ def test_a_window_is_the_pages_to_widen_and_of_who_is_not_written_to_its_own_bus
     assert problems(merged(FLEET, spec(tsdb={"outOfOrderTimeWindow": "12h"}))) == ()
     narrow = spec(tsdb={"outOfOrderTimeWindow": "0s"})["values"]
     assert problems(merged(FLEET, clusters(eu={"values": narrow}, eu_1={"values": narrow}))) == ()
+
+
+@pytest.mark.parametrize("change", [change for change, _, message in REFUSALS.values() if message is _NO_SIDECAR])
+def test_what_a_sidecar_of_ones_own_is_made_of_is_refused_once_and_accepted_without_it(change: Page) -> None:
+    (found,) = problems(merged(FLEET, change))
+    assert problems(merged(FLEET, {**change, **yaml.safe_load(found.fix)})) == ()
+
+
+def test_the_charts_own_empty_section_makes_no_sidecar() -> None:
+    assert problems(merged(FLEET, spec(thanos={}))) == ()
 
 
 @pytest.mark.parametrize("field", ["clusters", "tiers", "gateway", "intervals"])
