@@ -24,7 +24,7 @@ from fleet.compiler.recording import added_rule_problems, rule_problems
 from fleet.compiler.sidecars import sidecar_problems
 from fleet.compiler.stores import stores
 from fleet.compiler.topology import Topology, topology_problems
-from fleet.compiler.values import value_problems
+from fleet.compiler.values import value_problems, window_problems
 from fleet.compiler.waves import wave_problems
 from fleet.errors import FleetError, Problem
 from fleet.page import FleetPage, Page, Rule
@@ -84,7 +84,14 @@ def compile_page(
         clusters, scrapes, writes, stored, sent, page.authority, page.dashboards, page.waves, warnings=(), stacks=stacks
     )
     _refuse_page(page, [*over_budget(page, plan.scraped)])
-    _refuse_page(page, [*network_policy_problems(page, clusters), *pod_security_problems(clusters)])
+    _refuse_page(
+        page,
+        [
+            *network_policy_problems(page, clusters),
+            *pod_security_problems(clusters),
+            *window_problems(page, clusters.values()),
+        ],
+    )
     said = (*warnings(page, topology, plan.scraped), *network_policy_warnings(clusters))
     return replace(plan, warnings=said)
 

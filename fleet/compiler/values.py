@@ -1,7 +1,7 @@
 """Chart values of the page: only those that the chart has, and none that the plan decides."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -9,13 +9,16 @@ from typing import cast
 from pydantic import JsonValue
 
 from fleet import versions
-from fleet.duration import parse_duration
+from fleet.compiler.topology import meant
+from fleet.duration import format_duration, parse_duration
 from fleet.errors import Problem, at, yaml_at
 from fleet.names import Tier, object_labels, service_labels
 from fleet.page import Page
 from fleet.page.fields import RESERVED_LABELS
 from fleet.page.problems import did_you_mean, nearest
-from fleet.values import NO_WINDOW
+from fleet.plan import ClusterPlan
+from fleet.queues import OLDEST_SENT, TAKEN_LATE
+from fleet.values import NO_WINDOW, taken_late
 
 Tree = Mapping[str, "Tree"]
 """Keys of the chart's values; `*` stands for whatever a user likes."""
@@ -23,7 +26,9 @@ Tree = Mapping[str, "Tree"]
 _DATA = Path(__file__).parent.parent / "data"
 
 _SPEC = "prometheus.prometheusSpec"
+_SIDECARS = (("prometheus", "prometheusSpec", "thanos"), ("prometheus", "prometheusSpec", "additionalConfig", "thanos"))
 _ALERTMANAGER = "alertmanager.alertmanagerSpec"
+_WINDOW = "outOfOrderTimeWindow"
 _MUTED = "alerts tell strangers what runs where, and whoever can post them can mute others"
 _UNWATCHED = "alerts about the monitoring itself read what it says of itself"
 _PUBLISHED = "it publishes 9090, which asks for no password; the gateway is the way in"
@@ -101,6 +106,7 @@ _DECIDED = {
         (f"{_SPEC}.thanos.{key}" for key in ("listenLocal", "grpcListenLocal", "httpListenLocal")),
         "the sidecar would answer whoever calls",
     ),
+    f"{_SPEC}.thanos.additionalArgs": "where the sidecar listens and what it reads stands there",
     **dict.fromkeys(
         (f"{_SPEC}.thanos.{key}" for key in ("image", "version", "baseImage", "tag", "sha")),
         "every Thanos of the fleet is of one version",
@@ -110,27 +116,63 @@ _DECIDED = {
 
 def value_problems(page: Page) -> Iterator[Problem]:
     known = chart_paths() if page.chart.version == versions.CHART else None
-    yield from _problems(page.values, ("values",), known)
+    uploading = meant(page, page.thanos.sidecars) if page.thanos is not None else ()
+    bare = [name for name in page.clusters if name not in uploading]
+    # A section in which several values stand is refused once.
+    yield from dict.fromkeys(_problems(page.values, ("values",), known, bare))
     for name, cluster in page.clusters.items():
-        yield from _problems(cluster.values, ("clusters", name, "values"), known)
+        where = ("clusters", name, "values")
+        yield from dict.fromkeys(_problems(cluster.values, where, known, [name] if name in bare else []))
 
 
-def _problems(values: Mapping[str, JsonValue], where: tuple[str, ...], known: Tree | None) -> Iterator[Problem]:
+def _problems(
+    values: Mapping[str, JsonValue], where: tuple[str, ...], known: Tree | None, bare: Sequence[str]
+) -> Iterator[Problem]:
+    """`bare` are those among the clusters that these values are for whose Prometheus has no sidecar."""
     for path, value in _leaves(values, ()):
-        if why := _decided(path) or _emptied(path, value):
+        if bare and (section := _sidecar(path, value)):
+            message = (
+                f"is for a Thanos sidecar, and {bare[0]} has none: thanos.sidecars of the page says which leaves do"
+            )
+            yield at((*where, *section), message)
+        elif why := _decided(path) or _emptied(path, value):
             yield at((*where, *path), f"is not the page's to set: {why}")
         elif known is not None and (found := _unknown(path, value, known)):
             message, meant = found
             fix = yaml_at((*where, *meant), value) if meant else ""
             yield Problem(".".join((*where, *path)), message, fix)
-        elif path[-1] == "outOfOrderTimeWindow" and not _is_window(value):
+        elif path[-1] == _WINDOW and not _is_window(value):
             yield at((*where, *path), f"{value!r} is not a duration such as 30m or 6h, or 0s", "6h")
+
+
+def window_problems(page: Page, clusters: Iterable[ClusterPlan]) -> Iterator[Problem]:
+    """Where a receiver would answer what its senders still hold with 400, and so lose all of a request."""
+    least = format_duration(TAKEN_LATE)
+    for cluster in clusters:
+        if cluster.receives_writes and taken_late(cluster) < TAKEN_LATE:
+            sent = f"{cluster.name} is sent what is up to {format_duration(OLDEST_SENT)} old"
+            message = f"must be {least} at least: {sent}, and a sample that it refuses costs others of its request"
+            yield at(_window(page, cluster.name), message, least)
+
+
+def _window(page: Page, name: str) -> tuple[str, ...]:
+    """Where the page says it, of several places the one that counts."""
+    layers = {("clusters", name, "values"): page.clusters[name].values, ("values",): page.values}
+    given = {(*where, *path) for where, values in layers.items() for path, _ in _leaves(values, ())}
+    tsdb = (f"{_SPEC}.additionalConfig.tsdb", f"{_SPEC}.tsdb")
+    places = ((*where, *section.split("."), _WINDOW) for section in tsdb for where in layers)
+    return next(place for place in places if place in given)
 
 
 def _is_window(value: JsonValue) -> bool:
     with contextlib.suppress(ValueError):
         return value in NO_WINDOW or bool(parse_duration(value))
     return False
+
+
+def _sidecar(path: tuple[str, ...], value: JsonValue) -> tuple[str, ...] | None:
+    """The section in which it stands that has the operator add a sidecar, whatever it says."""
+    return next((each for each in _SIDECARS if path[: len(each)] == each and (path != each or value)), None)
 
 
 def _leaves(values: Mapping[str, JsonValue], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], JsonValue]]:
@@ -153,13 +195,14 @@ def _decided(path: tuple[str, ...]) -> str | None:
         return f"label {label} is reserved, the fleet decides it"
     if path[0] == "commonLabels" and label in object_labels(Tier.LEAF):
         return f"label {label} is reserved, every object of the fleet carries it"
-    # The chart lays `additionalConfig` over the rest of the spec, and does not merge what is below its keys.
-    return _emptied(path[:3], None) if is_laid_over else None
+    # The chart lays `additionalConfig` over the rest of the spec, and does not merge what is below its keys. Of `tsdb`
+    # the fleet has merged both by then.
+    return _emptied(path[:3], None) if is_laid_over and path[2] != "tsdb" else None
 
 
 def _emptied(path: tuple[str, ...], value: JsonValue) -> str | None:
     section = ".".join(path)
-    decided = (*_DECIDED, "commonLabels.", f"{_SPEC}.externalLabels.")
+    decided = (*_DECIDED, "commonLabels.", f"{_SPEC}.externalLabels.", f"{_SPEC}.tsdb.")
     if value is None and any(key.startswith(f"{section}.") for key in decided):
         return "nothing would be left of what the fleet decides there"
     return None

@@ -192,7 +192,7 @@ SHARDS = Measure(
     "Shards",
     panels.RATIO,
     _total("remote_write_shards_desired:ratio"),
-    "What the queue would need of what it may have. From 100 % on it falls behind: raise maxShards or send less.",
+    "What the queue would need of what it may have. From 100 % on it falls behind: say a higher series, or send less.",
     Limits(warn=0.8, bad=1),
 )
 FAILED = Measure(

@@ -22,7 +22,7 @@ from fleet.dashboards.panels import (
     table,
 )
 from fleet.dashboards.queries import CLUSTER, OWN, Queries, largest
-from fleet.names import PROJECT, PROMETHEUS
+from fleet.names import GATEWAY_JOB, PROJECT, PROMETHEUS
 
 REMOTE_WRITE = f"{PROJECT}-remote-write"
 
@@ -144,12 +144,20 @@ _REFUSED = " + ".join(
     for why in ("out_of_order", "too_old", "out_of_bound")
 )
 
+# What it answers itself never comes to the Prometheus behind it.
+_TURNED_AWAY = (
+    f'caddy_http_request_duration_seconds_count{{job="{GATEWAY_JOB}",cluster="",server="{GATEWAY_JOB}",'
+    'handler="headers",code="503"}'
+)
+
 
 def _answers(queries: Queries) -> Panel:
     return lines(
         f"Answers of {queries.top.name} to writers",
-        "By status. 204 and 200 are well; 400 loses samples, 5xx lets senders wait and try again.",
-        f'sum by (code) (rate(prometheus_http_requests_total{{{OWN},handler="/api/v1/write"}}[5m]))',
+        "By status. 204 and 200 are well; 400 loses samples, 5xx lets senders wait and try again. 503 of the gateway: "
+        "more writes come at once than may be under way.",
+        f'sum by (code) (rate(prometheus_http_requests_total{{{OWN},handler="/api/v1/write"}}[5m]))'
+        f' or label_replace(sum(rate({_TURNED_AWAY}[5m])), "code", "503 of the gateway", "", "")',
         REQUESTS_PER_SECOND,
         "{{code}}",
     )

@@ -163,6 +163,14 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "url",
         "has no api-version: it ends with ?api-version=2023-04-24",
     ),
+    "a token among the URL's parameters": (
+        page(url="https://archive.example.com/push?precision=ms&api_key=abcdef"),
+        "url",
+        (
+            "a URL with a secret among its parameters in clear; keep it in a Kubernetes Secret that auth names, as in "
+            "auth: {bearer: {secret: NAME}}"
+        ),
+    ),
     "a credential in clear": (
         page(url="http://archive.example.com/push"),
         "url",
@@ -317,6 +325,7 @@ def test_whatever_is_offered_instead_is_yaml_of_that_place(given: Page) -> None:
         "no path",
         "a query's path",
         "an Azure without its version",
+        "a token among the URL's parameters",
         "a credential in clear",
         "a tenant that is missing",
         "a queue that is too small",

@@ -310,6 +310,15 @@ SECRETS = {
     "a password": {"values": {"grafana": {"adminPassword": "hunter2"}}},
     "a token in a list": {"values": {"env": [{"bearer_token": "hunter2"}]}},
     "a URL with a user": {"destinations": {"x": {**GENERIC, "url": "https://me:hunter2@x.example/"}}},
+    "a URL with a token": {"destinations": {"x": {**GENERIC, "url": "https://x.example/push?a=b&api_key=hunter2"}}},
+    "a URL with a token to read": {
+        "destinations": {"x": {**GENERIC, "read": {"url": "https://x.example/?access%5Ftoken=hunter2"}}}
+    },
+    "a URL with a token to ask for another": {
+        "destinations": {"x": {**GENERIC, "auth": {"oauth2": {"tokenUrl": "https://x.example/t?x-api-key=hunter2"}}}}
+    },
+    "a URL of runbooks with a token": {"alerting": {"runbooks": "https://x.example/#private_token=hunter2;a=b"}},
+    "a URL with a token among other values": {"values": {"flags": "--to=http://proxy:80/?token=hunter2 --quiet"}},
     "a URL in the values": {"values": {"proxy": "http://me:hunter2@proxy:80"}},
     "a key": {"values": {"tls": "-----BEGIN PRIVATE KEY-----\nhunter2"}},
     "a password where there is no such key": {"clusters": {"hub": {"tier": "global", "password": "hunter2"}}},
@@ -336,6 +345,11 @@ def test_a_secret_in_clear_is_refused_and_not_repeated(page: dict[str, object]) 
 
 def test_the_name_of_a_secret_is_none() -> None:
     values = {"a": {"passwordSecret": "x", "password": {"name": "x", "key": "y"}, "token": "", "automountToken": True}}
+    assert read_page({"clusters": CLUSTERS, "values": values}, {}).values == values
+
+
+def test_a_parameter_of_a_url_that_names_no_secret_is_none() -> None:
+    values = {"a": ["https://x.example/?tokens=1&token=&page=token", "https://x.example/token", "a?token=b"]}
     assert read_page({"clusters": CLUSTERS, "values": values}, {}).values == values
 
 

@@ -207,6 +207,7 @@ def at_the_top(plan: Plan) -> set[str]:
 
 
 OWN = {
+    "caddy_http_request_duration_seconds_count",
     "prometheus_http_requests_total",
     *(f"prometheus_tsdb_{why}_samples_total" for why in ("out_of_bound", "out_of_order", "too_old")),
 }

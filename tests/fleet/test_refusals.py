@@ -81,6 +81,12 @@ def spec(**values: object) -> Page:
     return {"values": {"prometheus": {"prometheusSpec": values}}}
 
 
+_NARROW = (
+    "must be 4h40m at least: hub is sent what is up to 4h old, and a sample that it refuses costs others of its request"
+)
+_NO_SIDECAR = "is for a Thanos sidecar, and hub has none: thanos.sidecars of the page says which leaves do"
+
+
 ROUTE: Page = {
     "type": "HTTPRoute",
     "host": "eu-1.example.com",
@@ -350,6 +356,29 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "values.prometheus.prometheusSpec.tsdb.outOfOrderTimeWindow",
         "'an hour' is not a duration such as 30m or 6h, or 0s",
     ),
+    "a window that is shorter than what edges send": (
+        spec(tsdb={"outOfOrderTimeWindow": "0s"}),
+        "values.prometheus.prometheusSpec.tsdb.outOfOrderTimeWindow",
+        _NARROW,
+    ),
+    "a window of the hub's own that is too short": (
+        {
+            **spec(tsdb={"outOfOrderTimeWindow": "6h"}),
+            **clusters(hub={"values": spec(tsdb={"outOfOrderTimeWindow": "4h"})["values"]}),
+        },
+        "clusters.hub.values.prometheus.prometheusSpec.tsdb.outOfOrderTimeWindow",
+        _NARROW,
+    ),
+    "a short window that goes before a long one": (
+        spec(tsdb={"outOfOrderTimeWindow": "6h"}, additionalConfig={"tsdb": {"outOfOrderTimeWindow": "30m"}}),
+        "values.prometheus.prometheusSpec.additionalConfig.tsdb.outOfOrderTimeWindow",
+        _NARROW,
+    ),
+    "a database that is emptied": (
+        spec(tsdb=None),
+        "values.prometheus.prometheusSpec.tsdb",
+        "is not the page's to set: nothing would be left of what the fleet decides there",
+    ),
     "a value where a section belongs": (
         spec(paused={"really": True}),
         "values.prometheus.prometheusSpec.paused.really",
@@ -511,10 +540,23 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "values.prometheus.prometheusSpec.additionalConfig.containers",
         "is not the page's to set: the gateway stands there",
     ),
-    "a section that is replaced by another way": (
-        spec(additionalConfig={"thanos": {"resources": {"requests": {"memory": "256Mi"}}}}),
-        "values.prometheus.prometheusSpec.additionalConfig.thanos.resources.requests.memory",
-        "is not the page's to set: nothing would be left of what the fleet decides there",
+    "a Thanos sidecar of one's own": (
+        spec(thanos={"image": "thanos", "objectStorageConfig": {"existingSecret": {"name": "x", "key": "y"}}}),
+        "values.prometheus.prometheusSpec.thanos",
+        _NO_SIDECAR,
+    ),
+    "a Thanos sidecar of one's own by another way": (
+        spec(additionalConfig={"thanos": {"listenLocal": False}}),
+        "values.prometheus.prometheusSpec.additionalConfig.thanos",
+        _NO_SIDECAR,
+    ),
+    "resources of a sidecar that not every cluster has": (
+        {
+            **spec(thanos={"resources": {}}),
+            "thanos": {"objectStorage": {"config": "bucket"}, "senders": "edge", "sidecars": "leaf"},
+        },
+        "values.prometheus.prometheusSpec.thanos",
+        _NO_SIDECAR,
     ),
     "labels that are replaced by another way": (
         spec(additionalConfig={"externalLabels": {"team": "shop"}}),
@@ -960,10 +1002,33 @@ def test_every_value_of_another_version_is_the_users_business() -> None:
     assert problems(merged(FLEET, {**chart, "values": {"brandNew": True}})) == ()
 
 
-def test_what_is_refused_once_is_accepted_as_offered() -> None:
-    page = merged(FLEET, {"tiers": {"leaf": {"budget": 100}}})
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tiers": {"leaf": {"budget": 100}}},
+        *(change for change, _, message in REFUSALS.values() if message is _NARROW),
+    ],
+)
+def test_what_is_refused_once_is_accepted_as_offered(change: Page) -> None:
+    page = merged(FLEET, change)
     (first, *_) = problems(page)
     assert problems(merged(page, yaml.safe_load(first.fix))) == ()
+
+
+def test_a_window_is_the_pages_to_widen_and_of_who_is_not_written_to_its_own_business() -> None:
+    assert problems(merged(FLEET, spec(tsdb={"outOfOrderTimeWindow": "12h"}))) == ()
+    narrow = spec(tsdb={"outOfOrderTimeWindow": "0s"})["values"]
+    assert problems(merged(FLEET, clusters(eu={"values": narrow}, eu_1={"values": narrow}))) == ()
+
+
+@pytest.mark.parametrize("change", [change for change, _, message in REFUSALS.values() if message is _NO_SIDECAR])
+def test_what_a_sidecar_of_ones_own_is_made_of_is_refused_once_and_accepted_without_it(change: Page) -> None:
+    (found,) = problems(merged(FLEET, change))
+    assert problems(merged(FLEET, {**change, **yaml.safe_load(found.fix)})) == ()
+
+
+def test_the_charts_own_empty_section_makes_no_sidecar() -> None:
+    assert problems(merged(FLEET, spec(thanos={}))) == ()
 
 
 @pytest.mark.parametrize("field", ["clusters", "tiers", "gateway", "intervals"])

@@ -121,6 +121,7 @@ def test_the_secret_is_at_each_leaf_and_made_there_where_the_config_has_it(stora
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("additionalArgs", [{"name": "http-address", "value": "0.0.0.0:1"}]),
         ("objectStorageConfig.existingSecret.name", "other"),
         ("objectStorageConfigFile", "/etc/other.yml"),
         ("listenLocal", False),
@@ -140,8 +141,12 @@ def test_no_value_undoes_what_a_sidecar_promises(sidecars: list[str], key: str, 
     for part in reversed(where.split(".")):
         values = {part: values}
     ((path, said, _),) = problems(page({"values": values}, sidecars=sidecars))
-    assert path == f"clusters.eu-1.values.{where}"
-    assert said.startswith("is not the page's to set: ")
+    if "eu-1" in sidecars:
+        assert path == f"clusters.eu-1.values.{where}"
+        assert said.startswith("is not the page's to set: ")
+    else:
+        assert path == f"clusters.eu-1.values.prometheus.prometheusSpec.{section}"
+        assert said.startswith("is for a Thanos sidecar, and eu-1 has none: ")
 
 
 def test_what_a_sidecar_may_use_is_a_value_of_the_page() -> None:

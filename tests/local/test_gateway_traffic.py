@@ -284,6 +284,9 @@ def test_above_what_prometheus_can_bear_at_once_a_sender_is_told_to_try_again(
     with under_way(WRITE, WRITES_AT_ONCE):
         wait_until(lambda: len(silent) == WRITES_AT_ONCE, "all of them are under way")
         assert outcome(WRITING, tmp_path) == "503"
+    name = "caddy_http_request_duration_seconds_count"
+    counted = f'{name}{{code="503",handler="headers",method="POST",server="gateway"}} 1\n'
+    assert counted in read(GATEWAY_FACTS_PORT, "/metrics"), "dashboards and runbooks ask for it"
 
 
 @pytest.mark.parametrize(
