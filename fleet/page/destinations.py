@@ -399,12 +399,13 @@ class Destination(Written):
         """Whether it takes what one replica of each `cluster` writes, and throws the others' away."""
         return self.replica_label == _HA_TRACKERS_LABEL
 
-    @property
-    def store(self) -> tuple[str, str | None]:
-        """What two destinations have in common that are one and the same store."""
+    def store_of(self, sender: str) -> tuple[str, str | None]:
+        """What two senders have in common that write to one and the same store."""
         url = urlsplit(self.url.rstrip("/"))
         port = url.port or {"http": 80, "https": 443}[url.scheme]
-        return f"{url.hostname}:{port}{url.path}?{url.query}", self.tenant
+        # The name of a Service is that of another one in each cluster.
+        place = f"{sender}/" if is_in_cluster(self.url) else ""
+        return f"{place}{url.hostname}:{port}{url.path}?{url.query}", self.tenant
 
 
 def is_in_cluster(url: str) -> bool:

@@ -603,6 +603,13 @@ def test_another_tenant_or_another_store_is_no_double() -> None:
     assert fed_twice(LEAVES, {**everything, "url": "https://mimir.example.com:443/api/v1/push"}) != []
 
 
+def test_a_store_in_the_senders_own_cluster_is_another_one_for_each() -> None:
+    within = {"url": "http://mimir.mimir.svc/api/v1/push", "auth": "none"}
+    everything = {**within, "senders": "eu", "keep": ["cluster:.+"]}
+    assert fed_twice({**LEAVES, **within}, everything) == []
+    assert fed_twice({**LEAVES, **within}, {**everything, "senders": "eu-1"}) != [], "one sender's is one"
+
+
 def test_one_sender_does_not_write_a_name_to_one_store_by_two_queues() -> None:
     ((path, message),) = fed_twice(LEAVES, {"senders": "eu-1"})
     assert path == "destinations.upper.keep"
