@@ -585,8 +585,53 @@ def test_senders_of_one_destination_may_not_double_each_others_series() -> None:
     def found(keep: list[str]) -> list[str]:
         return [path for path, _, _ in problems(page(senders=["eu-1", "eu"], keep=keep))]
 
-    assert found(["cluster:.+"]) == ["destinations.archive.keep"]
-    assert found(["cluster:.+|region:.+"]) == ["destinations.archive.keep"]
+    assert found(["cluster:.+"]) == ["destinations.archive.senders"]
+    assert found(["cluster:.+|region:.+"]) == ["destinations.archive.senders"]
+
+
+def test_of_one_list_senders_are_left_out_by_name() -> None:
+    ((_, message, fix),) = problems(page(senders=["eu", "eu-1"]))
+    assert "so leave it to eu-1 alone, or give eu a destination of its own that keeps what nobody else" in message
+    assert yaml.safe_load(fix) == {"destinations": {"archive": {"senders": ["eu-1"]}}}
+
+
+def up_both(given: Page) -> Page:
+    return {**given, "clusters": {**CLUSTERS, "eu-1": {**CLUSTERS["eu-1"], "up": "both"}}}
+
+
+DOUBLES: dict[str, Page] = {
+    "a leaf and its region": page(senders=["eu", "eu-1"]),
+    "of a tier, the region of the only leaf": page(senders=["eu-1", "regional"]),
+    "all tiers": page(senders=["leaf", "regional", "global", "edge"]),
+    "a leaf that goes up in two ways": up_both(page(senders=["leaf", "hub"])),
+    "a region whose leaves have a list": two(LEAVES, {"senders": "regional"}),
+    "a region that keeps its leaves' alone": two(LEAVES, {"senders": "regional", "keep": "cluster:.+"}),
+    "a hub that keeps its edges' raw series alone": two({"senders": "edge"}, {"senders": "hub", "keep": "up|[^:]+"}),
+    "a region beside an edge": two(LEAVES, {"senders": ["eu", "shop-1"]}),
+    "one sender of two lists": two(LEAVES, {"senders": ["eu-1", "hub"]}),
+    "one sender, once everything": two(LEAVES, {"senders": "eu-1"}),
+    "one record of a level": two({"senders": "hub", "keep": "global:.*cpu.*"}, {"senders": "hub", "keep": "global:.+"}),
+    "two lists, each with doubles": two({"senders": ["leaf", "regional"]}, {"senders": ["hub", "edge"]}),
+    "Thanos": {
+        "clusters": CLUSTERS,
+        "thanos": {"objectStorage": {"config": "o"}, "senders": ["leaf", "regional", "global"], "keep": "cluster:.+"},
+    },
+}
+
+
+@pytest.mark.parametrize("given", DOUBLES.values(), ids=DOUBLES)
+def test_what_is_offered_where_a_store_would_be_reached_twice_is_accepted(given: Page) -> None:
+    found = problems(given)
+    assert found
+    for _, _, fix in found:
+        given = merged(given, yaml.safe_load(fix))
+    assert problems(given) == []
+
+
+def test_a_second_list_of_the_same_is_left_out() -> None:
+    ((path, message),) = fed_twice({"senders": "eu-1"}, {"senders": "eu-1"})
+    assert path == "destinations.upper"
+    assert message.endswith("there twice; nothing would be left here without that, so leave it out")
 
 
 def test_a_series_that_goes_up_on_purpose_counts_as_well() -> None:

@@ -71,6 +71,15 @@ REFUSALS: dict[str, tuple[Page, str, str, str]] = {
         "cluster:heartbeat:timestamp of eu-1 would reach this store twice",
         "region:.+",
     ),
+    "what another has of them, and writes beside its own": (
+        page(senders=["hub", "eu"], keep="cluster:.+"),
+        "thanos.senders",
+        (
+            "cluster:alerts_delivered:rate5m and 32 more of eu-1 would reach this store twice: eu-1 uploads it to "
+            "thanos, and eu, which has it from there, writes it too; sums would double, so take eu out of these"
+        ),
+        "[hub]",
+    ),
 }
 
 

@@ -108,8 +108,9 @@ def test_a_mistake_is_refused_where_it_was_made(given: Page, path: str, message:
 
 def test_what_two_clusters_would_write_is_refused() -> None:
     (found, *_) = problems(page(senders=["edge", "global"], keep=["apiserver_request_total"]))
-    assert found[0] == "thanos.keep"
+    assert found[0] == "thanos.senders"
     assert "apiserver_request_total of shop-1 would reach this store twice" in found[1]
+    assert found[1].endswith("so leave it to edge alone")
 
 
 def queue(compiled: Plan, sender: str) -> dict[str, Any]:
