@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from types import UnionType
 from typing import Annotated, Union, cast, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
@@ -77,10 +78,24 @@ def _unknown_key(loc: Loc, given: object) -> Problem:
 
 
 def _not_one_of(loc: Loc, given: object, expected: str) -> Problem:
-    known = [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")]
-    meant = nearest(given, known)
+    # As pydantic lists them: texts in quotes.
+    known = [cast("object", yaml.safe_load(word)) for word in expected.replace(" or ", ", ").split(", ")]
+    listed = f"is not one of {', '.join(map(str, known))}"
+    if numbers := [each for each in known if type(each) is int]:
+        return _no_such_number(loc, given, numbers, listed)
     shown = repr(given) if isinstance(given, str) else _kind(given)
-    return at(loc, f"{shown} is not one of {', '.join(known)}{did_you_mean(given, known)}", meant or known[0])
+    meant = nearest(given, map(str, known))
+    return at(loc, f"{shown} {listed}{did_you_mean(given, map(str, known))}", meant or known[0])
+
+
+def _no_such_number(loc: Loc, given: object, known: Sequence[int], listed: str) -> Problem:
+    if not isinstance(given, int | float | str):
+        return at(loc, f"{_kind(given)} {listed}", known[0])
+    if isinstance(given, str):
+        meant = next((each for each in known if str(each) == given), None)
+        message = f"{given!r} {listed}" if meant is None else f"{given!r} is text; without quotes it is a number"
+        return at(loc, message, meant or known[0])
+    return at(loc, f"{given} {listed}", min((each for each in known if each >= given), default=max(known)))
 
 
 _KINDS: dict[type[object], str] = {

@@ -595,6 +595,11 @@ def test_of_one_list_senders_are_left_out_by_name() -> None:
     assert yaml.safe_load(fix) == {"destinations": {"archive": {"senders": ["eu-1"]}}}
 
 
+def test_of_one_list_nobody_loses_what_it_alone_has() -> None:
+    ((_, _, fix),) = problems(page(senders=["eu-1", "eu"], keep=["cluster:.+", "up"]))
+    assert yaml.safe_load(fix) == {"destinations": {"archive": {"senders": ["eu-1"]}}}
+
+
 def up_both(given: Page) -> Page:
     return {**given, "clusters": {**CLUSTERS, "eu-1": {**CLUSTERS["eu-1"], "up": "both"}}}
 
