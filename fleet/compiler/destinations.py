@@ -1,14 +1,16 @@
 """Who writes to which store: that each sender exists, and has something to send there."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 
 from fleet.compiler.holdings import Holdings
 from fleet.compiler.sizes import agent_rate, replicas, settings_path
 from fleet.compiler.topology import Topology, meant, named
-from fleet.errors import Problem, at
+from fleet.errors import Problem, at, yaml_at
 from fleet.names import THANOS, Tier
 from fleet.page import Destination, Page, QueueSettings, Written
 from fleet.page.problems import did_you_mean, nearest
+from fleet.page.shape import Strict
 from fleet.plan import DestinationEdge, StoreEdge, WriteEdge, keeps
 from fleet.promql import is_literal
 from fleet.queues import queue
@@ -74,16 +76,25 @@ _STRANGERS = ("fleet_stranger", "Stranger", "_x")
 
 def destination_problems(page: Page, topology: Topology) -> Iterator[Problem]:
     """What is wrong whatever a sender holds."""
-    if page.thanos is not None:
-        message = "is what senders call the Thanos of the fleet, and both would name the same queue"
-        yield from (at([of, THANOS], message) for of in ("clusters", "destinations") if THANOS in getattr(page, of))
-    for name in page.destinations:
-        if name in page.clusters:
-            yield at(["destinations", name], "a cluster has this name already, and both would name the same queue")
+    yield from _name_problems(page)
     for name, store in written(page).items():
         yield from sender_problems(page, topology, store.senders, (*place(page, name), "senders"))
     yield from _replica_problems(page, topology)
     yield from _reading_problems(page, topology)
+
+
+def _name_problems(page: Page) -> Iterator[Problem]:
+    named_here: Mapping[str, Mapping[str, Strict]] = {"clusters": page.clusters, "destinations": page.destinations}
+    taken = (
+        (of, THANOS, "is what senders call the Thanos of the fleet") for of in named_here if page.thanos is not None
+    )
+    shared = (("destinations", name, "a cluster has this name already") for name in page.clusters)
+    for of, name, why in (*taken, *shared):
+        if (given := named_here[of].get(name)) is not None:
+            others = {*page.clusters, *page.destinations}
+            free = next(each for number in count(2) if (each := f"{name[:50]}-{number}") not in others)
+            content = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            yield Problem(f"{of}.{name}", f"{why}, and both would name the same queue", yaml_at([of], {free: content}))
 
 
 def sender_problems(page: Page, topology: Topology, senders: Sequence[str], where: Sequence[str]) -> Iterator[Problem]:

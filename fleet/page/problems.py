@@ -16,6 +16,7 @@ from fleet.duration import format_duration
 from fleet.errors import Problem, at, dotted, yaml_at
 from fleet.names import Tier
 from fleet.page.model import Cluster, Page
+from fleet.page.secrets import secrets_in_clear
 
 _TIERS = [tier.value for tier in Tier]
 
@@ -31,7 +32,8 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f"; did you mean {found}?" if found else ""
 
 
-def page_problem(details: ErrorDetails) -> Problem:
+def page_problem(details: ErrorDetails, page: object = None) -> Problem:
+    """In `page` is looked up what a name that is wrong stands for."""
     loc = tuple(part for part in details["loc"] if part != "[key]")
     message, right = details["msg"].removeprefix("Value error, "), _example(_field(loc))
     given: object = details["input"]
@@ -45,12 +47,12 @@ def page_problem(details: ErrorDetails) -> Problem:
             message = "is missing"
         case "string_type" if details["loc"][-1] == "[key]":
             message = f"as a name, YAML reads this as {_kind(given)}; in quotes it is text"
-            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_text(given): {}}))
+            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_text(given): _found(page, loc)}))
         case "string_type" | "path_type":
             message = f"YAML reads this as {_kind(given)}; in quotes it is text"
             right = _as_text(given) if isinstance(given, bool | int | float) else right
         case "value_error" if details["loc"][-1] == "[key]":
-            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_name(str(loc[-1])): {}}))
+            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_name(str(loc[-1])): _found(page, loc)}))
         case "bool_type" | "dict_type" | "model_type" | "model_attributes_type" as kind:
             belongs = "true or false belongs" if kind == "bool_type" else "keys with values belong"
             message = f"this is {_kind(given)}, where {belongs}"
@@ -122,6 +124,15 @@ def _as_text(given: object) -> str:
     if isinstance(given, bool):
         return "yes" if given else "no"
     return str(given)
+
+
+def _found(page: object, loc: Loc) -> object:
+    """What stands at `loc`; nothing where that may not be shown."""
+    found = page
+    for part in loc:
+        entries = cast("Mapping[object, object]", found) if isinstance(found, Mapping) else {}
+        found = next((value for key, value in entries.items() if str(key) == str(part)), None)
+    return {} if found is None or any(secrets_in_clear(found, loc)) else found
 
 
 def _example(field: FieldInfo | None) -> object:

@@ -33,7 +33,8 @@ def read_page(data: object, environ: Mapping[str, str] = os.environ, root: Path 
         page = Page.model_validate(data)
     except ValidationError as error:
         found = {problem.path for problem in problems}
-        shaped = (with_fix(page_problem(each), cast("object", data)) for each in error.errors(include_url=False))
+        given = cast("object", data)
+        shaped = (with_fix(page_problem(each, given), given) for each in error.errors(include_url=False))
         raise FleetError([*problems, *(problem for problem in shaped if problem.path not in found)]) from None
     if problems:
         raise FleetError(problems)

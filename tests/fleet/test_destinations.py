@@ -34,6 +34,7 @@ from fleet.topology import mermaid, outside, topology_table
 
 EXAMPLES = documented()
 MIMIR: Page = {**ARCHIVE, "kind": "mimir", "url": "https://mimir.example.com/api/v1/push", "tenant": "fleet"}
+WITHIN = "http://mimir.mimir.svc/api/v1/push"
 ID, TENANT = "00000000-0000-0000-0000-000000000000", "11111111-1111-1111-1111-111111111111"
 TOKENS = "https://login.example.com/oauth2/token"
 PARAMS = {"audience": "metrics"}
@@ -555,6 +556,28 @@ def test_several_destinations_of_one_cluster_keep_what_each_is_for() -> None:
     assert kept == {"archive": "region:.+", "second": "global:.+"}
 
 
+@pytest.mark.parametrize("name", ["hub", "thanos", "hub.0"])
+def test_a_name_that_may_not_be_is_offered_as_another_one_with_all_that_it_stands_for(name: str) -> None:
+    others = {"clusters": CLUSTERS, "thanos": {"objectStorage": {"config": "o"}, "senders": "edge"}}
+    given = {**others, "destinations": {name: {**MIMIR, "senders": ["eu"], "auth": "none", "url": WITHIN}}}
+    ((path, _, fix),) = problems(given)
+    assert path == f"destinations.{name}"
+    (renamed,) = yaml.safe_load(fix)["destinations"].values()
+    assert renamed == given["destinations"][name]
+    assert problems({**others, **yaml.safe_load(fix)}) == []
+
+
+def test_a_new_name_is_free_as_well() -> None:
+    given = page() | {"destinations": {"hub": ARCHIVE, "hub-2": {**ARCHIVE, "url": "https://other.example.com/push"}}}
+    ((_, _, fix),) = problems(given)
+    assert list(yaml.safe_load(fix)["destinations"]) == ["hub-3"]
+
+
+def test_a_secret_is_not_repeated_with_a_new_name() -> None:
+    given = page() | {"destinations": {"hub.0": {**ARCHIVE, "url": "https://me:hunter2@archive.example.com/push"}}}
+    assert "hunter2" not in str(problems(given))
+
+
 def fed_twice(lower: Page, upper: Page) -> list[tuple[str, str]]:
     return [(path, message) for path, message, _ in problems(two(lower, upper))]
 
@@ -654,7 +677,7 @@ def test_another_tenant_or_another_store_is_no_double() -> None:
 
 
 def test_a_store_in_the_senders_own_cluster_is_another_one_for_each() -> None:
-    within = {"url": "http://mimir.mimir.svc/api/v1/push", "auth": "none"}
+    within = {"url": WITHIN, "auth": "none"}
     everything = {**within, "senders": "eu", "keep": ["cluster:.+"]}
     assert fed_twice({**LEAVES, **within}, everything) == []
     assert fed_twice({**LEAVES, **within}, {**everything, "senders": "eu-1"}) != [], "one sender's is one"

@@ -155,7 +155,7 @@ clusters.a.region: YAML reads this as a boolean; in quotes it is text
         """\
 clusters.1: as a name, YAML reads this as a number; in quotes it is text
 
-    clusters: {'1': {}}
+    clusters: {'1': {tier: global}}
 """,
     ),
     "a name in capitals": (
@@ -163,7 +163,7 @@ clusters.1: as a name, YAML reads this as a number; in quotes it is text
         """\
 clusters.EU_1: 'EU_1' is not a name: lower-case letters, digits and - inside, at most 53
 
-    clusters: {eu-1: {}}
+    clusters: {eu-1: {tier: global}}
 """,
     ),
     "a version that is a number": (
