@@ -470,13 +470,20 @@ def _check_path(kind: Kind, text: str) -> None:
     # A relay has whatever path it likes.
     if kind not in _PATHS or (kind in {"amazon", "azure", "google"} and is_in_cluster(text)):
         return
-    pattern, path = _PATHS[kind]
     query = _AZURE_API if kind == "azure" else ""
-    if not re.fullmatch(pattern, url.path):
+    if (path := _right_path(kind, url.path)) != url.path:
         message = f"kind {kind} takes samples at {path}, not at {url.path or '/'}"
         raise wrong("url", message, urlunsplit((url.scheme, url.netloc, path, query, "")))
     if kind == "azure" and "api-version=" not in url.query:
         raise wrong("url", f"has no api-version: it ends with ?{_AZURE_API}", f"{text.partition('?')[0]}?{_AZURE_API}")
+
+
+def _right_path(kind: Kind, given: str) -> str:
+    pattern, path = _PATHS[kind]
+    # Of what stands before an API, such as a tenant, the page knows best.
+    prefix = re.sub(r"/(api|push|receive|write)(/.*)?$", "", given.rstrip("/"))
+    known = (given, given.rstrip("/"), f"{prefix}{path}")
+    return next((each for each in known if re.fullmatch(pattern, each)), path)
 
 
 def _check_tenant(kind: Kind, tenant: str | None) -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from types import UnionType
 from typing import Annotated, Union, cast, get_args, get_origin
@@ -32,10 +32,16 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f"; did you mean {found}?" if found else ""
 
 
+def page_problems(errors: Iterable[ErrorDetails], page: object) -> Iterator[Problem]:
+    # pydantic counts what is right: a list of nothing but mistakes is too short for it as well.
+    found = (each for each in errors if each["type"] != "too_short" or not each["input"])
+    yield from (page_problem(each, page) for each in found)
+
+
 def page_problem(details: ErrorDetails, page: object = None) -> Problem:
     """In `page` is looked up what a name that is wrong stands for."""
     loc = tuple(part for part in details["loc"] if part != "[key]")
-    message, right = details["msg"].removeprefix("Value error, "), _example(_field(loc))
+    message, right = details["msg"].removeprefix("Value error, "), _example_at(loc)
     given: object = details["input"]
     match details["type"]:
         case "extra_forbidden":
@@ -130,7 +136,7 @@ def _found(page: object, loc: Loc) -> object:
     """What stands at `loc`; nothing where that may not be shown."""
     found = page
     for part in loc:
-        entries = cast("Mapping[object, object]", found) if isinstance(found, Mapping) else {}
+        entries: Mapping[object, object] = cast("Mapping[object, object]", found) if isinstance(found, Mapping) else {}
         found = next((value for key, value in entries.items() if str(key) == str(part)), None)
     return {} if found is None or any(secrets_in_clear(found, loc)) else found
 
@@ -152,6 +158,14 @@ def _example(field: FieldInfo | None) -> object:
 def _model(loc: Loc) -> type[BaseModel] | None:
     found = _annotation(loc)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _example_at(loc: Loc) -> object:
+    """Of a list's entry, the first of an example of the list."""
+    if not loc or not isinstance(loc[-1], int):
+        return _example(_field(loc))
+    whole = _example(_field(loc[:-1]))
+    return next(iter(cast("Sequence[object]", whole)), None) if isinstance(whole, list | tuple) else whole
 
 
 def _field(loc: Loc) -> FieldInfo | None:

@@ -150,6 +150,24 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "url",
         "kind thanos takes samples at /api/v1/receive, not at /",
     ),
+    "a slash at the end": (
+        page(kind="victoriametrics", url="https://vm.example.com/insert/0/prometheus/"),
+        "url",
+        "kind victoriametrics takes samples at /insert/0/prometheus, not at /insert/0/prometheus/",
+    ),
+    "a tenant's path, and another kind's behind it": (
+        page(kind="victoriametrics", url="https://vm.example.com/insert/0/prometheus/api/v1/push"),
+        "url",
+        (
+            "kind victoriametrics takes samples at /insert/0/prometheus/api/v1/write, not at "
+            "/insert/0/prometheus/api/v1/push"
+        ),
+    ),
+    "a prefix alone": (
+        page(kind="thanos", url="https://example.com/metrics/"),
+        "url",
+        "kind thanos takes samples at /metrics/api/v1/receive, not at /metrics/",
+    ),
     "a query's path": (
         page(kind="grafana-cloud", url="https://x.grafana.net/api/prom", auth={"basic": {"secret": "a"}}),
         "url",
@@ -306,7 +324,11 @@ def test_whatever_is_offered_instead_is_yaml_of_that_place(given: Page) -> None:
         "no auth outside of the cluster",
         "a path of another kind",
         "no path",
+        "a slash at the end",
+        "a tenant's path, and another kind's behind it",
+        "a prefix alone",
         "a query's path",
+        "a pattern that is none",
         "an Azure without its version",
         "a credential in clear",
         "a tenant that is missing",
