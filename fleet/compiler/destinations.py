@@ -1,6 +1,7 @@
 """Who writes to which store: that each sender exists, and has something to send there."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from itertools import count
 
 from fleet.compiler.holdings import Holdings
@@ -193,7 +194,16 @@ def keep_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[Out
         allowed = f"; keep: [{pattern}] at the top of the page allows it" if is_literal(pattern) else ""
         hint = did_you_mean(pattern, held) or allowed
         message = f"keeps nothing: no rule and no allowed metric of {who} is like {pattern!r}{hint}"
-        yield at((*place(page, name), "keep", number), message, nearest(pattern, held) or held[0])
+        right = nearest(pattern, held) or _RECORDS.get(page.clusters[edges[0].sender].tier) or _likest(pattern, held)
+        yield at((*place(page, name), "keep", number), message, right)
+
+
+_RECORDS = {Tier.LEAF: "cluster:.+", Tier.REGIONAL: "region:.+", Tier.GLOBAL: "global:.+"}
+"""What each tier makes itself, and is most often asked for. An agent makes nothing."""
+
+
+def _likest(pattern: str, held: Sequence[str]) -> str:
+    return next(iter(get_close_matches(pattern, held, n=1, cutoff=0)))
 
 
 def queue_problems(where: Sequence[str], settings: QueueSettings, edges: Sequence[WriteEdge]) -> Iterator[Problem]:

@@ -589,6 +589,30 @@ def test_a_name_that_may_not_be_is_offered_as_another_one_with_all_that_it_stand
     assert problems({**others, **yaml.safe_load(fix)}) == []
 
 
+@pytest.mark.parametrize(
+    ("senders", "keep", "right"),
+    [
+        ("hub", "nothing:.+", "global:.+"),
+        ("eu", "nothing:.+", "region:.+"),
+        ("leaf", "node_foo", "cluster:.+"),
+        ("leaf", "cluster:namespace_cpu:sun", "cluster:namespace_cpu:sum"),
+    ],
+)
+def test_instead_of_what_keeps_nothing_the_nearest_is_offered_or_what_the_tier_records(
+    senders: str, keep: str, right: str
+) -> None:
+    given = page(senders=senders, keep=[keep])
+    ((_, _, fix),) = problems(given)
+    assert yaml.safe_load(fix) == {"destinations": {"archive": {"keep": [right]}}}
+    assert problems(merged(given, yaml.safe_load(fix))) == []
+
+
+def test_of_an_edge_that_records_nothing_a_metric_of_such_a_name_is_offered() -> None:
+    ((_, _, fix),) = problems(page(senders="edge", keep=["node_foo"]))
+    (right,) = yaml.safe_load(fix)["destinations"]["archive"]["keep"]
+    assert right.startswith("node_")
+
+
 def test_a_new_name_is_free_as_well() -> None:
     given = page() | {"destinations": {"hub": ARCHIVE, "hub-2": {**ARCHIVE, "url": "https://other.example.com/push"}}}
     ((_, _, fix),) = problems(given)

@@ -220,7 +220,7 @@ clusters.hub.replicas: input should be greater than or equal to 1
 federate.0.reason: is missing
 
     federate:
-      reason: which pods of payments run where
+      - reason: which pods of payments run where
 """,
     ),
     "no cluster": (
