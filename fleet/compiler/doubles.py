@@ -9,7 +9,7 @@ from fleet.compiler.destinations import OutwardEdge, idle_problems, keep_problem
 from fleet.compiler.holdings import Holdings
 from fleet.compiler.topology import meant, without
 from fleet.errors import Problem, at
-from fleet.names import THANOS
+from fleet.names import THANOS, Tier
 from fleet.page import Page, Written
 from fleet.plan import DestinationEdge, StoreEdge, Upload, keeps
 
@@ -58,10 +58,9 @@ def double_problems(
     stored: Sequence[StoreEdge],
 ) -> Iterator[Problem]:
     edges = (*(edge for of_sender in destinations.values() for edge in of_sender), *stored)
-    # Lower ones first: what a region doubles is told before what the hub has from there.
-    order = {sender: number for number, sender in enumerate(holdings.of)}
     ways = [_way(holdings, edge) for edge in (*edges, *map(Upload, holdings.topology.uploading))]
-    brought = _Brought(page, holdings, sorted(ways, key=lambda way: order[way.edge.sender]))
+    # Lower ones first: what a region doubles is told before what the hub has from there.
+    brought = _Brought(page, holdings, sorted(ways, key=lambda way: _HEIGHTS[page.clusters[way.edge.sender].tier]))
     doubles = list(brought.doubles())
     # The first of a list: what else is doubled there has the same reason.
     firsts = {double.upper.name: double for double in reversed(doubles)}
@@ -72,6 +71,9 @@ def double_problems(
             continue
         key, right = change
         yield at((*place(page, name), key), f"{_told(double)}; sums would double, so {_advice(double, change)}", right)
+
+
+_HEIGHTS = {Tier.EDGE: 0, Tier.LEAF: 0, Tier.REGIONAL: 1, Tier.GLOBAL: 2}
 
 
 def _way(holdings: Holdings, edge: OutwardEdge | Upload) -> _Way:
@@ -111,17 +113,22 @@ class _Brought:
             if change[1] and self._helps(name, change):
                 yield change
 
-    def edges_of(self, name: str) -> list[OutwardEdge]:
-        return [edge for way in self.ways if not isinstance(edge := way.edge, Upload) and edge.name == name]
+    def idle(self, name: str) -> set[str]:
+        """What is wrong with a list for whoever sends nothing by it."""
+        edges = [edge for way in self.ways if not isinstance(edge := way.edge, Upload) and edge.name == name]
+        found = (
+            *idle_problems(self.page, self.holdings, name, edges),
+            *keep_problems(self.page, self.holdings, name, edges),
+        )
+        return {problem.message for problem in found}
 
     def _helps(self, name: str, change: Change) -> bool:
+        """What is wrong for other reasons may stay."""
         changed = self._with(name, change)
-        wrong = (
-            *idle_problems(changed.page, self.holdings, name, changed.edges_of(name)),
-            *keep_problems(changed.page, self.holdings, name, changed.edges_of(name)),
-        )
         before = {each.upper.name for each in self.doubles()} - {name}
-        return not wrong and before.issuperset(each.upper.name for each in changed.doubles())
+        return changed.idle(name) <= self.idle(name) and before.issuperset(
+            each.upper.name for each in changed.doubles()
+        )
 
     def _senders_apart(self, name: str) -> list[str]:
         """Of a list, without those that double what others bring."""

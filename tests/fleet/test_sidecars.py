@@ -91,6 +91,14 @@ def test_a_mistake_is_refused_where_it_was_made(given: Page, path: str, message:
     assert fix in right
 
 
+def test_what_is_doubled_is_told_apart_from_who_is_left_nothing() -> None:
+    found = problems(page(senders=["edge", "hub", "eu"], keep="cluster:.+"))
+    assert [(path, fix.split(": ")[-1]) for path, _, fix in found] == [
+        ("thanos.senders.0", "[hub, eu]"),
+        ("thanos.senders", "[edge, hub]"),
+    ]
+
+
 def spec(compiled: Plan, name: str) -> dict[str, Any]:
     values = json.loads(json.dumps(rendered_values(compiled, compiled.clusters[name])))
     return values["prometheus"]["prometheusSpec"]
