@@ -39,10 +39,17 @@ def dotted(path: Sequence[object]) -> str:
 
 def yaml_at(path: Sequence[object], value: object) -> str:
     """What a user would write to have `value` at `path`."""
-    keys = [key for key in path if not isinstance(key, int)]
-    lines = [f"{'  ' * depth}{_scalar(key)}:" for depth, key in enumerate(keys)]
     # The number of a list's entry names the entry: the snippet shows it as the list's only one.
-    inline = f"[{_flow(value)}]" if path and isinstance(path[-1], int) else _flow(value)
+    is_entry = bool(path) and isinstance(path[-1], int)
+    inline = f"[{_flow(value)}]" if is_entry else _flow(value)
+    lines: list[str] = []
+    indent = dash = ""
+    for key in path[:-1] if is_entry else path:
+        if isinstance(key, int):
+            dash += "- "
+            continue
+        lines.append(f"{indent}{dash}{_scalar(key)}:")
+        indent, dash = f"{indent}  {' ' * len(dash)}", ""
     return "\n".join([*lines[:-1], f"{lines[-1]} {inline}"]) if lines else inline
 
 

@@ -430,7 +430,7 @@ class DestinationEdge:
     @property
     def store(self) -> tuple[str, str | None]:
         """What two of them have in common that lead to one and the same store."""
-        return self.destination.store
+        return self.destination.store_of(self.sender)
 
 
 def _asserted(edge: StoreEdge | DestinationEdge) -> Mapping[str, str]:

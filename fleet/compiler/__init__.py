@@ -11,6 +11,7 @@ from fleet.compiler.budgets import over_budget
 from fleet.compiler.clusters import cluster_plan, cluster_problems
 from fleet.compiler.destinations import destination_edges, destination_problems, flow_problems
 from fleet.compiler.discovery import discovery, discovery_problems
+from fleet.compiler.doubles import double_problems
 from fleet.compiler.edges import alerts, federation, remote_write
 from fleet.compiler.gateways import gateway_problems
 from fleet.compiler.holdings import Holdings
@@ -65,7 +66,14 @@ def compile_page(
     edges = (*scrapes, *writes, *stored, *sent)
     _refuse_page(page, [*key_problems(page, edges, found)])
     outward = destination_edges(page, holdings)
-    _refuse_page(page, [*flow_problems(page, holdings, outward, stored), *agent_problems(page, writes)])
+    _refuse_page(
+        page,
+        [
+            *flow_problems(page, holdings, outward, stored),
+            *double_problems(page, holdings, outward, stored),
+            *agent_problems(page, writes),
+        ],
+    )
     clusters = {
         name: cluster_plan(
             page,

@@ -1,17 +1,18 @@
-"""Who writes to which store: that each sender exists, and that no sample gets there twice."""
+"""Who writes to which store: that each sender exists, and has something to send there."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import count
 
 from fleet.compiler.holdings import Holdings
 from fleet.compiler.sizes import agent_rate, replicas, settings_path
 from fleet.compiler.topology import Topology, meant, named
-from fleet.errors import Problem, at
+from fleet.errors import Problem, at, yaml_at
 from fleet.names import THANOS, Tier
 from fleet.page import Destination, Page, QueueSettings, Written
 from fleet.page.problems import did_you_mean, nearest
-from fleet.plan import DestinationEdge, StoreEdge, Upload, WriteEdge, keeps
+from fleet.page.shape import Strict
+from fleet.plan import DestinationEdge, StoreEdge, WriteEdge, keeps
 from fleet.promql import is_literal
 from fleet.queues import queue
 
@@ -28,7 +29,7 @@ def written(page: Page) -> Mapping[str, Written]:
     return {**page.destinations, **({THANOS: page.thanos} if page.thanos is not None else {})}
 
 
-def _where(page: Page, name: str) -> tuple[str, ...]:
+def place(page: Page, name: str) -> tuple[str, ...]:
     """On the page."""
     return (THANOS,) if name == THANOS and page.thanos is not None else ("destinations", name)
 
@@ -78,16 +79,25 @@ _STRANGERS = ("fleet_stranger", "Stranger", "_x")
 
 def destination_problems(page: Page, topology: Topology) -> Iterator[Problem]:
     """What is wrong whatever a sender holds."""
-    if page.thanos is not None:
-        message = "is what senders call the Thanos of the fleet, and both would name the same queue"
-        yield from (at([of, THANOS], message) for of in ("clusters", "destinations") if THANOS in getattr(page, of))
-    for name in page.destinations:
-        if name in page.clusters:
-            yield at(["destinations", name], "a cluster has this name already, and both would name the same queue")
+    yield from _name_problems(page)
     for name, store in written(page).items():
-        yield from sender_problems(page, topology, store.senders, (*_where(page, name), "senders"))
+        yield from sender_problems(page, topology, store.senders, (*place(page, name), "senders"))
     yield from _replica_problems(page, topology)
     yield from _reading_problems(page, topology)
+
+
+def _name_problems(page: Page) -> Iterator[Problem]:
+    named_here: Mapping[str, Mapping[str, Strict]] = {"clusters": page.clusters, "destinations": page.destinations}
+    taken = (
+        (of, THANOS, "is what senders call the Thanos of the fleet") for of in named_here if page.thanos is not None
+    )
+    shared = (("destinations", name, "a cluster has this name already") for name in page.clusters)
+    for of, name, why in (*taken, *shared):
+        if (given := named_here[of].get(name)) is not None:
+            others = {*page.clusters, *page.destinations}
+            free = next(each for number in count(2) if (each := f"{name[:50]}-{number}") not in others)
+            content = given.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            yield Problem(f"{of}.{name}", f"{why}, and both would name the same queue", yaml_at([of], {free: content}))
 
 
 def sender_problems(page: Page, topology: Topology, senders: Sequence[str], where: Sequence[str]) -> Iterator[Problem]:
@@ -164,22 +174,20 @@ def flow_problems(
         edges.setdefault(edge.sender, []).append(edge)
     for name, store in written(page).items():
         of_name = [each for of_sender in edges.values() for each in of_sender if each.name == name]
-        yield from _idle_problems(page, holdings, name, of_name)
-        yield from _keep_problems(page, holdings, name, of_name)
-        yield from queue_problems((*_where(page, name), "queue"), store.queue, of_name)
-    written_up = (edge for of_sender in edges.values() for edge in of_sender)
-    yield from _twice(holdings, (*written_up, *map(Upload, holdings.topology.uploading)))
+        yield from idle_problems(page, holdings, name, of_name)
+        yield from keep_problems(page, holdings, name, of_name)
+        yield from queue_problems((*place(page, name), "queue"), store.queue, of_name)
 
 
-def _idle_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
+def idle_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
     """Of senders that send nothing; where none sends anything, it is the list that is wrong."""
     busy = {edge.sender for edge in edges if any(map(edge.carries, holdings.of[edge.sender]))}
     for number, sender in enumerate(written(page)[name].senders):
         if busy and not busy.intersection(meant(page, [sender])):
-            yield at((*_where(page, name), "senders", number), f"keep leaves nothing of what {sender} holds")
+            yield at((*place(page, name), "senders", number), f"keep leaves nothing of what {sender} holds")
 
 
-def _keep_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
+def keep_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
     held = sorted({metric for edge in edges for metric in holdings.of[edge.sender]})
     who = " and ".join(edge.sender for edge in edges[:2]) + (" and others" if len(edges) > 2 else "")  # noqa: PLR2004
     for number, pattern in enumerate(written(page)[name].keep):
@@ -188,7 +196,16 @@ def _keep_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[Ou
         allowed = f"; keep: [{pattern}] at the top of the page allows it" if is_literal(pattern) else ""
         hint = did_you_mean(pattern, held) or allowed
         message = f"keeps nothing: no rule and no allowed metric of {who} is like {pattern!r}{hint}"
-        yield at((*_where(page, name), "keep", number), message, nearest(pattern, held) or held[0])
+        right = nearest(pattern, held) or _RECORDS.get(page.clusters[edges[0].sender].tier) or _likest(pattern, held)
+        yield at((*place(page, name), "keep", number), message, right)
+
+
+_RECORDS = {Tier.LEAF: "cluster:.+", Tier.REGIONAL: "region:.+", Tier.GLOBAL: "global:.+"}
+"""What each tier makes itself, and is most often asked for. An agent makes nothing."""
+
+
+def _likest(pattern: str, held: Sequence[str]) -> str:
+    return next(iter(get_close_matches(pattern, held, n=1, cutoff=0)))
 
 
 def queue_problems(where: Sequence[str], settings: QueueSettings, edges: Sequence[WriteEdge]) -> Iterator[Problem]:
@@ -203,59 +220,3 @@ def queue_problems(where: Sequence[str], settings: QueueSettings, edges: Sequenc
         f"{busiest.rate:.0f}"
     )
     yield at((*where, "maxShards"), message, needed.max_shards)
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """What a sender writes to a store."""
-
-    edge: OutwardEdge | Upload
-    names: frozenset[str]
-
-
-def _twice(holdings: Holdings, edges: Iterable[OutwardEdge | Upload]) -> Iterator[Problem]:
-    """Of what a cluster writes to a store, what a cluster above it has from there and writes there as well."""
-    stores: dict[tuple[str, str | None], list[_Way]] = {}
-    for edge in edges:
-        names = frozenset(filter(edge.carries, holdings.of[edge.sender]))
-        stores.setdefault(edge.store, []).append(_Way(edge, names))
-    for ways in stores.values():
-        yield from _of_one_sender(ways)
-        # The first: what else is doubled has the same reason.
-        yield from islice(_between_two(holdings, ways), 1)
-
-
-def _between_two(holdings: Holdings, ways: Sequence[_Way]) -> Iterator[Problem]:
-    for way in ways:
-        for above, brought in holdings.arriving(way.edge.sender, way.names):
-            for upper in ways:
-                if upper.edge.sender == above and (double := sorted(brought & upper.names)):
-                    yield _doubled(way.edge, upper, double)
-
-
-def _of_one_sender(ways: Sequence[_Way]) -> Iterator[Problem]:
-    seen: dict[str, _Way] = {}
-    for way in ways:
-        other = seen.setdefault(way.edge.sender, way)
-        if other is not way and (double := sorted(other.names & way.names)):
-            message = f"is the same store as {other.edge.name}: {way.edge.sender} would write {double[0]} there twice"
-            yield at(["destinations", way.edge.name, "keep"], message, _others(way, other.names))
-
-
-def _doubled(lower: OutwardEdge | Upload, upper: _Way, double: Sequence[str]) -> Problem:
-    more = f" and {len(double) - 1} more" if len(double) > 1 else ""
-    where = [THANOS, "keep"] if isinstance(upper.edge, StoreEdge) else ["destinations", upper.edge.name, "keep"]
-    message = (
-        f"{double[0]}{more} of {lower.sender} would reach this store twice: {lower.sender} writes it "
-        f"to {lower.name}, and {upper.edge.sender}, which has it from there, writes it too; "
-        "sums would double, so keep here what nobody else sends"
-    )
-    return at(where, message, _others(upper, frozenset(double)))
-
-
-def _others(way: _Way, double: frozenset[str]) -> list[str] | None:
-    """Patterns that leave out what is doubled, as far as whole levels do."""
-    rest = way.names - double
-    levels = [level for level in ("global", "region", "cluster") if any(each.startswith(f"{level}:") for each in rest)]
-    whole = [level for level in levels if not any(each.startswith(f"{level}:") for each in double)]
-    return [f"{level}:.+" for level in whole] or sorted(rest)[:3] or None

@@ -1,11 +1,11 @@
 """Whose Prometheus lays its blocks into the bucket of the fleet's Thanos: that it may, and does not write as well."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from fleet.compiler.destinations import sender_problems
 from fleet.compiler.sizes import settings
-from fleet.compiler.topology import Topology, meant
+from fleet.compiler.topology import Topology, meant, without
 from fleet.duration import format_duration
 from fleet.errors import Problem, at
 from fleet.names import THANOS, Tier
@@ -44,14 +44,7 @@ def _writing_problems(page: Page, topology: Topology) -> Iterator[Problem]:
     uploading = set(topology.uploading)
     if page.thanos is not None and (both := [name for name in topology.storing if name in uploading]):
         message = f"{' and '.join(both)} would bring each sample twice: its sidecar uploads what it writes as well"
-        rest = [*_others(page, page.thanos.senders, uploading)]
-        yield at((THANOS, "senders"), message, rest or [topology.top])
-
-
-def _others(page: Page, senders: Sequence[str], but: Collection[str]) -> Iterator[str]:
-    for sender in senders:
-        names = meant(page, [sender])
-        yield from [name for name in names if name not in but] if any(name in but for name in names) else [sender]
+        yield at((THANOS, "senders"), message, without(page, page.thanos.senders, uploading) or [topology.top])
 
 
 def _retention_problems(page: Page, topology: Topology) -> Iterator[Problem]:

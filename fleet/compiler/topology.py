@@ -1,6 +1,6 @@
 """Who is above whom."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +27,13 @@ def meant(page: Page, senders: Iterable[str]) -> tuple[str, ...]:
     """Clusters of the page; a tier's name stands for all of its."""
     named_tiers = (named(page, Tier(each)) if is_tier(page, each) else [each] for each in senders)
     return tuple(dict.fromkeys(name for names in named_tiers for name in names if name in page.clusters))
+
+
+def without(page: Page, senders: Iterable[str], but: Collection[str]) -> list[str]:
+    """`senders` less those of `but`; a tier that has one of them is spelled out."""
+    lists = ((sender, meant(page, [sender])) for sender in senders)
+    left = ([each for each in names if each not in but] if set(but) & set(names) else [name] for name, names in lists)
+    return [name for names in left for name in names]
 
 
 def is_tier(page: Page, name: str) -> bool:

@@ -415,12 +415,13 @@ class Destination(Written):
         """Whether it takes what one replica of each `cluster` writes, and throws the others' away."""
         return self.replica_label == _HA_TRACKERS_LABEL
 
-    @property
-    def store(self) -> tuple[str, str | None]:
-        """What two destinations have in common that are one and the same store."""
+    def store_of(self, sender: str) -> tuple[str, str | None]:
+        """What two senders have in common that write to one and the same store."""
         url = urlsplit(self.url.rstrip("/"))
         port = url.port or {"http": 80, "https": 443}[url.scheme]
-        return f"{url.hostname}:{port}{url.path}?{url.query}", self.tenant
+        # The name of a Service is that of another one in each cluster.
+        place = f"{sender}/" if is_in_cluster(self.url) else ""
+        return f"{place}{url.hostname}:{port}{url.path}?{url.query}", self.tenant
 
 
 def is_in_cluster(url: str) -> bool:
@@ -485,13 +486,20 @@ def _check_path(kind: Kind, text: str) -> None:
     # A relay has whatever path it likes.
     if kind not in _PATHS or (kind in {"amazon", "azure", "google"} and is_in_cluster(text)):
         return
-    pattern, path = _PATHS[kind]
     query = _AZURE_API if kind == "azure" else ""
-    if not re.fullmatch(pattern, url.path):
+    if (path := _right_path(kind, url.path)) != url.path:
         message = f"kind {kind} takes samples at {path}, not at {url.path or '/'}"
         raise wrong("url", message, urlunsplit((url.scheme, url.netloc, path, query, "")))
     if kind == "azure" and "api-version=" not in url.query:
         raise wrong("url", f"has no api-version: it ends with ?{_AZURE_API}", f"{text.partition('?')[0]}?{_AZURE_API}")
+
+
+def _right_path(kind: Kind, given: str) -> str:
+    pattern, path = _PATHS[kind]
+    # Of what stands before an API, such as a tenant, the page knows best.
+    prefix = re.sub(r"/(api|push|receive|write)(/.*)?$", "", given.rstrip("/"))
+    known = (given, given.rstrip("/"), f"{prefix}{path}")
+    return next((each for each in known if re.fullmatch(pattern, each)), path)
 
 
 def _check_tenant(kind: Kind, tenant: str | None) -> None:

@@ -2,11 +2,12 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from types import UnionType
 from typing import Annotated, Union, cast, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
@@ -15,6 +16,7 @@ from fleet.duration import format_duration
 from fleet.errors import Problem, at, dotted, yaml_at
 from fleet.names import Tier
 from fleet.page.model import Cluster, Page
+from fleet.page.secrets import secrets_in_clear
 
 _TIERS = [tier.value for tier in Tier]
 
@@ -30,9 +32,16 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f"; did you mean {found}?" if found else ""
 
 
-def page_problem(details: ErrorDetails) -> Problem:
+def page_problems(errors: Iterable[ErrorDetails], page: object) -> Iterator[Problem]:
+    # pydantic counts what is right: a list of nothing but mistakes is too short for it as well.
+    found = (each for each in errors if each["type"] != "too_short" or not each["input"])
+    yield from (page_problem(each, page) for each in found)
+
+
+def page_problem(details: ErrorDetails, page: object = None) -> Problem:
+    """In `page` is looked up what a name that is wrong stands for."""
     loc = tuple(part for part in details["loc"] if part != "[key]")
-    message, right = details["msg"].removeprefix("Value error, "), _example(_field(loc))
+    message, right = details["msg"].removeprefix("Value error, "), _example_at(loc)
     given: object = details["input"]
     match details["type"]:
         case "extra_forbidden":
@@ -44,12 +53,12 @@ def page_problem(details: ErrorDetails) -> Problem:
             message = "is missing"
         case "string_type" if details["loc"][-1] == "[key]":
             message = f"as a name, YAML reads this as {_kind(given)}; in quotes it is text"
-            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_text(given): {}}))
+            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_text(given): _found(page, loc)}))
         case "string_type" | "path_type":
             message = f"YAML reads this as {_kind(given)}; in quotes it is text"
             right = _as_text(given) if isinstance(given, bool | int | float) else right
         case "value_error" if details["loc"][-1] == "[key]":
-            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_name(str(loc[-1])): {}}))
+            return Problem(dotted(loc), message, yaml_at(loc[:-1], {_as_name(str(loc[-1])): _found(page, loc)}))
         case "bool_type" | "dict_type" | "model_type" | "model_attributes_type" as kind:
             belongs = "true or false belongs" if kind == "bool_type" else "keys with values belong"
             message = f"this is {_kind(given)}, where {belongs}"
@@ -77,10 +86,24 @@ def _unknown_key(loc: Loc, given: object) -> Problem:
 
 
 def _not_one_of(loc: Loc, given: object, expected: str) -> Problem:
-    known = [word.strip("' ") for word in expected.replace(" or ", ", ").split(",")]
-    meant = nearest(given, known)
+    # As pydantic lists them: texts in quotes.
+    known = [cast("object", yaml.safe_load(word)) for word in expected.replace(" or ", ", ").split(", ")]
+    listed = f"is not one of {', '.join(map(str, known))}"
+    if numbers := [each for each in known if type(each) is int]:
+        return _no_such_number(loc, given, numbers, listed)
     shown = repr(given) if isinstance(given, str) else _kind(given)
-    return at(loc, f"{shown} is not one of {', '.join(known)}{did_you_mean(given, known)}", meant or known[0])
+    meant = nearest(given, map(str, known))
+    return at(loc, f"{shown} {listed}{did_you_mean(given, map(str, known))}", meant or known[0])
+
+
+def _no_such_number(loc: Loc, given: object, known: Sequence[int], listed: str) -> Problem:
+    if not isinstance(given, int | float | str):
+        return at(loc, f"{_kind(given)} {listed}", known[0])
+    if isinstance(given, str):
+        meant = next((each for each in known if str(each) == given), None)
+        message = f"{given!r} {listed}" if meant is None else f"{given!r} is text; without quotes it is a number"
+        return at(loc, message, meant or known[0])
+    return at(loc, f"{given} {listed}", min((each for each in known if each >= given), default=max(known)))
 
 
 _KINDS: dict[type[object], str] = {
@@ -109,6 +132,15 @@ def _as_text(given: object) -> str:
     return str(given)
 
 
+def _found(page: object, loc: Loc) -> object:
+    """What stands at `loc`; nothing where that may not be shown."""
+    found = page
+    for part in loc:
+        entries: Mapping[object, object] = cast("Mapping[object, object]", found) if isinstance(found, Mapping) else {}
+        found = next((value for key, value in entries.items() if str(key) == str(part)), None)
+    return {} if found is None or any(secrets_in_clear(found, loc)) else found
+
+
 def _example(field: FieldInfo | None) -> object:
     """A value that would do for `field`, as YAML has it; None where nothing sensible is known."""
     if field is None:
@@ -126,6 +158,14 @@ def _example(field: FieldInfo | None) -> object:
 def _model(loc: Loc) -> type[BaseModel] | None:
     found = _annotation(loc)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _example_at(loc: Loc) -> object:
+    """Of a list's entry, the first of an example of the list."""
+    if not loc or not isinstance(loc[-1], int):
+        return _example(_field(loc))
+    whole = _example(_field(loc[:-1]))
+    return next(iter(cast("Sequence[object]", whole)), None) if isinstance(whole, list | tuple) else whole
 
 
 def _field(loc: Loc) -> FieldInfo | None:

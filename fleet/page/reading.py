@@ -15,7 +15,7 @@ from fleet.errors import FleetError, Problem, dotted
 from fleet.names import PAGE_KEY
 from fleet.page.fixes import with_fix
 from fleet.page.model import Chart, Page
-from fleet.page.problems import did_you_mean, page_problem
+from fleet.page.problems import did_you_mean, page_problems
 from fleet.page.rule_files import with_rule_files
 from fleet.page.secrets import secrets_in_clear
 
@@ -33,7 +33,8 @@ def read_page(data: object, environ: Mapping[str, str] = os.environ, root: Path 
         page = Page.model_validate(data)
     except ValidationError as error:
         found = {problem.path for problem in problems}
-        shaped = (with_fix(page_problem(each), cast("object", data)) for each in error.errors(include_url=False))
+        given = cast("object", data)
+        shaped = (with_fix(each, given) for each in page_problems(error.errors(include_url=False), given))
         raise FleetError([*problems, *(problem for problem in shaped if problem.path not in found)]) from None
     if problems:
         raise FleetError(problems)

@@ -34,6 +34,7 @@ from fleet.topology import mermaid, outside, topology_table
 
 EXAMPLES = documented()
 MIMIR: Page = {**ARCHIVE, "kind": "mimir", "url": "https://mimir.example.com/api/v1/push", "tenant": "fleet"}
+WITHIN = "http://mimir.mimir.svc/api/v1/push"
 ID, TENANT = "00000000-0000-0000-0000-000000000000", "11111111-1111-1111-1111-111111111111"
 TOKENS = "https://login.example.com/oauth2/token"
 PARAMS = {"audience": "metrics"}
@@ -148,6 +149,24 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         page(kind="thanos", url="https://thanos.example.com"),
         "url",
         "kind thanos takes samples at /api/v1/receive, not at /",
+    ),
+    "a slash at the end": (
+        page(kind="victoriametrics", url="https://vm.example.com/insert/0/prometheus/"),
+        "url",
+        "kind victoriametrics takes samples at /insert/0/prometheus, not at /insert/0/prometheus/",
+    ),
+    "a tenant's path, and another kind's behind it": (
+        page(kind="victoriametrics", url="https://vm.example.com/insert/0/prometheus/api/v1/push"),
+        "url",
+        (
+            "kind victoriametrics takes samples at /insert/0/prometheus/api/v1/write, not at "
+            "/insert/0/prometheus/api/v1/push"
+        ),
+    ),
+    "a prefix alone": (
+        page(kind="thanos", url="https://example.com/metrics/"),
+        "url",
+        "kind thanos takes samples at /metrics/api/v1/receive, not at /metrics/",
     ),
     "a query's path": (
         page(kind="grafana-cloud", url="https://x.grafana.net/api/prom", auth={"basic": {"secret": "a"}}),
@@ -323,7 +342,11 @@ def test_whatever_is_offered_instead_is_yaml_of_that_place(given: Page) -> None:
         "no auth outside of the cluster",
         "a path of another kind",
         "no path",
+        "a slash at the end",
+        "a tenant's path, and another kind's behind it",
+        "a prefix alone",
         "a query's path",
+        "a pattern that is none",
         "an Azure without its version",
         "a token among the URL's parameters",
         "a credential in clear",
@@ -576,6 +599,52 @@ def test_several_destinations_of_one_cluster_keep_what_each_is_for() -> None:
     assert kept == {"archive": "region:.+", "second": "global:.+"}
 
 
+@pytest.mark.parametrize("name", ["hub", "thanos", "hub.0"])
+def test_a_name_that_may_not_be_is_offered_as_another_one_with_all_that_it_stands_for(name: str) -> None:
+    others = {"clusters": CLUSTERS, "thanos": {"objectStorage": {"config": "o"}, "senders": "edge"}}
+    given = {**others, "destinations": {name: {**MIMIR, "senders": ["eu"], "auth": "none", "url": WITHIN}}}
+    ((path, _, fix),) = problems(given)
+    assert path == f"destinations.{name}"
+    (renamed,) = yaml.safe_load(fix)["destinations"].values()
+    assert renamed == given["destinations"][name]
+    assert problems({**others, **yaml.safe_load(fix)}) == []
+
+
+@pytest.mark.parametrize(
+    ("senders", "keep", "right"),
+    [
+        ("hub", "nothing:.+", "global:.+"),
+        ("eu", "nothing:.+", "region:.+"),
+        ("leaf", "node_foo", "cluster:.+"),
+        ("leaf", "cluster:namespace_cpu:sun", "cluster:namespace_cpu:sum"),
+    ],
+)
+def test_instead_of_what_keeps_nothing_the_nearest_is_offered_or_what_the_tier_records(
+    senders: str, keep: str, right: str
+) -> None:
+    given = page(senders=senders, keep=[keep])
+    ((_, _, fix),) = problems(given)
+    assert yaml.safe_load(fix) == {"destinations": {"archive": {"keep": [right]}}}
+    assert problems(merged(given, yaml.safe_load(fix))) == []
+
+
+def test_of_an_edge_that_records_nothing_a_metric_of_such_a_name_is_offered() -> None:
+    ((_, _, fix),) = problems(page(senders="edge", keep=["node_foo"]))
+    (right,) = yaml.safe_load(fix)["destinations"]["archive"]["keep"]
+    assert right.startswith("node_")
+
+
+def test_a_new_name_is_free_as_well() -> None:
+    given = page() | {"destinations": {"hub": ARCHIVE, "hub-2": {**ARCHIVE, "url": "https://other.example.com/push"}}}
+    ((_, _, fix),) = problems(given)
+    assert list(yaml.safe_load(fix)["destinations"]) == ["hub-3"]
+
+
+def test_a_secret_is_not_repeated_with_a_new_name() -> None:
+    given = page() | {"destinations": {"hub.0": {**ARCHIVE, "url": "https://me:hunter2@archive.example.com/push"}}}
+    assert "hunter2" not in str(problems(given))
+
+
 def fed_twice(lower: Page, upper: Page) -> list[tuple[str, str]]:
     return [(path, message) for path, message, _ in problems(two(lower, upper))]
 
@@ -606,8 +675,58 @@ def test_senders_of_one_destination_may_not_double_each_others_series() -> None:
     def found(keep: list[str]) -> list[str]:
         return [path for path, _, _ in problems(page(senders=["eu-1", "eu"], keep=keep))]
 
-    assert found(["cluster:.+"]) == ["destinations.archive.keep"]
-    assert found(["cluster:.+|region:.+"]) == ["destinations.archive.keep"]
+    assert found(["cluster:.+"]) == ["destinations.archive.senders"]
+    assert found(["cluster:.+|region:.+"]) == ["destinations.archive.senders"]
+
+
+def test_of_one_list_senders_are_left_out_by_name() -> None:
+    ((_, message, fix),) = problems(page(senders=["eu", "eu-1"]))
+    assert "so leave it to eu-1 alone, or give eu a destination of its own that keeps what nobody else" in message
+    assert yaml.safe_load(fix) == {"destinations": {"archive": {"senders": ["eu-1"]}}}
+
+
+def test_of_one_list_nobody_loses_what_it_alone_has() -> None:
+    ((_, _, fix),) = problems(page(senders=["eu-1", "eu"], keep=["cluster:.+", "up"]))
+    assert yaml.safe_load(fix) == {"destinations": {"archive": {"senders": ["eu-1"]}}}
+
+
+def up_both(given: Page) -> Page:
+    return {**given, "clusters": {**CLUSTERS, "eu-1": {**CLUSTERS["eu-1"], "up": "both"}}}
+
+
+DOUBLES: dict[str, Page] = {
+    "a leaf and its region": page(senders=["eu", "eu-1"]),
+    "of a tier, the region of the only leaf": page(senders=["eu-1", "regional"]),
+    "all tiers": page(senders=["leaf", "regional", "global", "edge"]),
+    "a leaf that goes up in two ways": up_both(page(senders=["leaf", "hub"])),
+    "a region whose leaves have a list": two(LEAVES, {"senders": "regional"}),
+    "a region that keeps its leaves' alone": two(LEAVES, {"senders": "regional", "keep": "cluster:.+"}),
+    "a hub that keeps its edges' raw series alone": two({"senders": "edge"}, {"senders": "hub", "keep": "up|[^:]+"}),
+    "a region beside an edge": two(LEAVES, {"senders": ["eu", "shop-1"]}),
+    "one sender of two lists": two(LEAVES, {"senders": ["eu-1", "hub"]}),
+    "one sender, once everything": two(LEAVES, {"senders": "eu-1"}),
+    "one record of a level": two({"senders": "hub", "keep": "global:.*cpu.*"}, {"senders": "hub", "keep": "global:.+"}),
+    "two lists, each with doubles": two({"senders": ["leaf", "regional"]}, {"senders": ["hub", "edge"]}),
+    "Thanos": {
+        "clusters": CLUSTERS,
+        "thanos": {"objectStorage": {"config": "o"}, "senders": ["leaf", "regional", "global"], "keep": "cluster:.+"},
+    },
+}
+
+
+@pytest.mark.parametrize("given", DOUBLES.values(), ids=DOUBLES)
+def test_what_is_offered_where_a_store_would_be_reached_twice_is_accepted(given: Page) -> None:
+    found = problems(given)
+    assert found
+    for _, _, fix in found:
+        given = merged(given, yaml.safe_load(fix))
+    assert problems(given) == []
+
+
+def test_a_second_list_of_the_same_is_left_out() -> None:
+    ((path, message),) = fed_twice({"senders": "eu-1"}, {"senders": "eu-1"})
+    assert path == "destinations.upper"
+    assert message.endswith("there twice; nothing would be left here without that, so leave it out")
 
 
 def test_a_series_that_goes_up_on_purpose_counts_as_well() -> None:
@@ -622,6 +741,13 @@ def test_another_tenant_or_another_store_is_no_double() -> None:
     assert fed_twice(LEAVES, {**everything, "tenant": "other"}) == []
     assert fed_twice(LEAVES, {**everything, "url": "https://other.example.com/api/v1/push"}) == []
     assert fed_twice(LEAVES, {**everything, "url": "https://mimir.example.com:443/api/v1/push"}) != []
+
+
+def test_a_store_in_the_senders_own_cluster_is_another_one_for_each() -> None:
+    within = {"url": WITHIN, "auth": "none"}
+    everything = {**within, "senders": "eu", "keep": ["cluster:.+"]}
+    assert fed_twice({**LEAVES, **within}, everything) == []
+    assert fed_twice({**LEAVES, **within}, {**everything, "senders": "eu-1"}) != [], "one sender's is one"
 
 
 def test_one_sender_does_not_write_a_name_to_one_store_by_two_queues() -> None:

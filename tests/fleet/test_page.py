@@ -155,7 +155,7 @@ clusters.a.region: YAML reads this as a boolean; in quotes it is text
         """\
 clusters.1: as a name, YAML reads this as a number; in quotes it is text
 
-    clusters: {'1': {}}
+    clusters: {'1': {tier: global}}
 """,
     ),
     "a name in capitals": (
@@ -163,7 +163,7 @@ clusters.1: as a name, YAML reads this as a number; in quotes it is text
         """\
 clusters.EU_1: 'EU_1' is not a name: lower-case letters, digits and - inside, at most 53
 
-    clusters: {eu-1: {}}
+    clusters: {eu-1: {tier: global}}
 """,
     ),
     "a version that is a number": (
@@ -220,7 +220,7 @@ clusters.hub.replicas: input should be greater than or equal to 1
 federate.0.reason: is missing
 
     federate:
-      reason: which pods of payments run where
+      - reason: which pods of payments run where
 """,
     ),
     "no cluster": (

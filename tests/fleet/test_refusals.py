@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fleet.compiler import compile_page
-from fleet.errors import FleetError, Problem
+from fleet.errors import FleetError, Problem, yaml_at
 from fleet.page import read_page
 from tests.local.certificates import Authority
 
@@ -991,6 +991,25 @@ def test_the_yaml_that_is_offered_is_yaml_at_that_place(change: Page) -> None:
     for problem in problems(merged(FLEET, change)):
         offered = yaml.safe_load(problem.fix)
         assert next(iter(offered)) == problem.path.split(".")[0]
+
+
+def test_what_is_offered_within_a_lists_entry_is_yaml_of_such_an_entry() -> None:
+    (problem,) = problems(merged(FLEET, extra("kube_pod_inof")))
+    assert yaml.safe_load(problem.fix) == {"federate": [{"match": '{__name__="kube_pod_info"}'}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        (("a", 0), {"a": ["v"]}),
+        (("a", 1, "b"), {"a": [{"b": "v"}]}),
+        (("a", 0, "b", 0), {"a": [{"b": ["v"]}]}),
+        (("a", 0, "b", "c", 2, "d", "e"), {"a": [{"b": {"c": [{"d": {"e": "v"}}]}}]}),
+        ((), "v"),
+    ],
+)
+def test_a_snippet_has_lists_where_the_page_has_them(path: tuple[object, ...], right: object) -> None:
+    assert yaml.safe_load(yaml_at(path, "v")) == right
 
 
 def test_the_same_place_may_hold_two_in_different_namespaces() -> None:

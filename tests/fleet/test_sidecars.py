@@ -71,6 +71,15 @@ REFUSALS: dict[str, tuple[Page, str, str, str]] = {
         "cluster:heartbeat:timestamp of eu-1 would reach this store twice",
         "region:.+",
     ),
+    "what another has of them, and writes beside its own": (
+        page(senders=["hub", "eu"], keep="cluster:.+"),
+        "thanos.senders",
+        (
+            "cluster:alerts_delivered:rate5m and 32 more of eu-1 would reach this store twice: eu-1 uploads it to "
+            "thanos, and eu, which has it from there, writes it too; sums would double, so take eu out of these"
+        ),
+        "[hub]",
+    ),
 }
 
 
@@ -80,6 +89,14 @@ def test_a_mistake_is_refused_where_it_was_made(given: Page, path: str, message:
     assert where == path
     assert said.startswith(message)
     assert fix in right
+
+
+def test_what_is_doubled_is_told_apart_from_who_is_left_nothing() -> None:
+    found = problems(page(senders=["edge", "hub", "eu"], keep="cluster:.+"))
+    assert [(path, fix.split(": ")[-1]) for path, _, fix in found] == [
+        ("thanos.senders.0", "[hub, eu]"),
+        ("thanos.senders", "[edge, hub]"),
+    ]
 
 
 def spec(compiled: Plan, name: str) -> dict[str, Any]:

@@ -106,10 +106,29 @@ def test_a_mistake_is_refused_where_it_was_made(given: Page, path: str, message:
     assert found[0][1].startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("given", "message", "right"),
+    [
+        (2, "2 is not one of 1, 3, 5", 3),
+        (7, "7 is not one of 1, 3, 5", 5),
+        ("3", "'3' is text; without quotes it is a number", 3),
+        ("three", "'three' is not one of 1, 3, 5", 1),
+        ([3], "a list is not one of 1, 3, 5", 1),
+    ],
+)
+def test_a_replication_that_is_none_is_offered_as_the_number_that_is_next(
+    given: object, message: str, right: int
+) -> None:
+    ((path, said, fix),) = problems(page(receivers=7, replication=given))
+    assert (path, said, fix) == ("thanos.replication", message, f"thanos:\n  replication: {right}")
+    assert problems(page(receivers=7, replication=right)) == []
+
+
 def test_what_two_clusters_would_write_is_refused() -> None:
     (found, *_) = problems(page(senders=["edge", "global"], keep=["apiserver_request_total"]))
-    assert found[0] == "thanos.keep"
+    assert found[0] == "thanos.senders"
     assert "apiserver_request_total of shop-1 would reach this store twice" in found[1]
+    assert found[1].endswith("so leave it to edge alone")
 
 
 def queue(compiled: Plan, sender: str) -> dict[str, Any]:
