@@ -211,7 +211,7 @@ OWN = {
     "prometheus_http_requests_total",
     *(f"prometheus_tsdb_{why}_samples_total" for why in ("out_of_bound", "out_of_order", "too_old")),
 }
-"""What the global cluster's Prometheus says of itself, which the live fleet proves to be there."""
+"""What the global cluster's Prometheus and its gateway say of themselves, which the live fleet proves to be there."""
 
 
 OF_QUEUES = {name for name in KINDS if name.startswith("prometheus_remote_storage_")}
