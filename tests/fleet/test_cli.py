@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from fleet.page.schema import SCHEMA, schema_text
 
 ROOT = Path(__file__).parents[2]
 LARGE = 300
+HUB = {"tier": "global", "context": "hub"}
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -30,7 +32,7 @@ def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
 
 def large_page() -> dict[str, object]:
     """300 clusters: ten regions with an aggregator each, one hub, and edges for the rest."""
-    clusters: dict[str, object] = {"hub": {"tier": "global", "context": "hub"}}
+    clusters: dict[str, object] = {"hub": HUB}
     for region in range(10):
         name = f"r{region}"
         clusters[name] = {"tier": "regional", "region": name, "context": name}
@@ -38,6 +40,10 @@ def large_page() -> dict[str, object]:
             clusters[f"{name}-{leaf}"] = {"tier": "leaf", "region": name, "context": f"{name}-{leaf}"}
     for edge in range(LARGE - len(clusters)):
         clusters[f"edge-{edge}"] = {"tier": "edge", "context": f"edge-{edge}"}
+    return _page(clusters)
+
+
+def _page(clusters: Mapping[str, object]) -> dict[str, object]:
     return {"config": {"prometheus-fleet:fleet": {"clusters": clusters}}}
 
 
@@ -190,15 +196,17 @@ def test_check_loads_nothing_that_talks_to_clusters_or_to_grafana() -> None:
 
 def test_hundreds_of_clusters_are_checked_at_once(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.large.yaml").write_text(yaml.safe_dump(large_page()))
-    seconds: list[float] = []
-    for _ in range(3):
+    (tmp_path / "Pulumi.small.yaml").write_text(yaml.safe_dump(_page({"hub": HUB})))
+
+    def takes(stack: str, clusters: int) -> float:
         before = processor_seconds_of_children()
-        done = run("check", "--stack", "large", cwd=tmp_path)
-        seconds.append(processor_seconds_of_children() - before)
+        done = run("check", "--stack", stack, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert f"{LARGE} clusters" in done.stdout
-    # The best of three, and no wall clock: what else runs on the machine only adds.
-    assert min(seconds) <= 2
+        assert f"{clusters} cluster" in done.stdout
+        return processor_seconds_of_children() - before
+
+    # The best of three, by what a start takes on this machine: what else runs on it only adds.
+    assert min(takes("large", LARGE) for _ in range(3)) <= 3 * min(takes("small", 1) for _ in range(3))
 
 
 def processor_seconds_of_children() -> float:
