@@ -202,8 +202,10 @@ def _decided(path: tuple[str, ...]) -> str | None:
 
 def _emptied(path: tuple[str, ...], value: JsonValue) -> str | None:
     section = ".".join(path)
-    decided = (*_DECIDED, "commonLabels.", f"{_SPEC}.externalLabels.", f"{_SPEC}.tsdb.")
-    if value is None and any(key.startswith(f"{section}.") for key in decided):
+    merged = (f"{_SPEC}.externalLabels.", f"{_SPEC}.tsdb.", f"{_SPEC}.additionalConfig.tsdb.")
+    decided = (*_DECIDED, "commonLabels.", *merged)
+    # A text in a section's place leaves as little of it as nothing does.
+    if value != {} and any(key.startswith(f"{section}.") for key in decided):
         return "nothing would be left of what the fleet decides there"
     return None
 

@@ -302,9 +302,19 @@ REFUSALS: dict[str, tuple[Page, str, str]] = {
         "chart 88.5.3 has no value 'promtheus' at its top; did you mean prometheus?",
     ),
     "a section where a value belongs": (
-        spec(tsdb="1h"),
-        "values.prometheus.prometheusSpec.tsdb",
-        "this is a section of chart 88.5.3, with outOfOrderTimeWindow and so on",
+        {"values": {"prometheus": {"networkPolicy": "1h"}}},
+        "values.prometheus.networkPolicy",
+        "this is a section of chart 88.5.3, with enabled, flavor, namespace and so on",
+    ),
+    "a text for all that is laid over": (
+        spec(additionalConfig="1h"),
+        "values.prometheus.prometheusSpec.additionalConfig",
+        "is not the page's to set: nothing would be left of what the fleet decides there",
+    ),
+    "a text where late samples are taken": (
+        spec(additionalConfig={"tsdb": "1h"}),
+        "values.prometheus.prometheusSpec.additionalConfig.tsdb",
+        "is not the page's to set: nothing would be left of what the fleet decides there",
     ),
     "a store that nobody reads": (
         {**read(), "grafana": False},
