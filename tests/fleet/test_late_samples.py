@@ -19,12 +19,12 @@ from fleet.page import read_page
 from local.api_server import free_ports
 from local.prometheus import own, prometheus
 
-PLAN = compile_page(
-    read_page(
-        {"clusters": {"hub": {"tier": "global", "context": "hub"}, "shop-1": {"tier": "edge", "context": "shop-1"}}},
-        {},
-    )
-)
+# Of several shards Prometheus remembers one oldest sample, and sends what one of them had under way whatever its age.
+CLUSTERS: dict[str, object] = {
+    "hub": {"tier": "global", "context": "hub"},
+    "shop-1": {"tier": "edge", "context": "shop-1", "series": 10_000},
+}
+PLAN = compile_page(read_page({"clusters": CLUSTERS}, {}))
 (QUEUE,) = all_queues(PLAN, "shop-1")
 KEPT, CUT_OFF = timedelta(seconds=8), timedelta(seconds=20)
 
