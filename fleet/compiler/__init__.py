@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from types import MappingProxyType
 
 from fleet.compiler.advice import warnings
@@ -66,11 +67,12 @@ def compile_page(
     edges = (*scrapes, *writes, *stored, *sent)
     _refuse_page(page, [*key_problems(page, edges, found)])
     outward = destination_edges(page, holdings)
+    written_out = (*chain.from_iterable(outward.values()), *stored)
     _refuse_page(
         page,
         [
-            *flow_problems(page, holdings, outward, stored),
-            *double_problems(page, holdings, outward, stored),
+            *flow_problems(page, holdings, written_out),
+            *double_problems(page, holdings, written_out),
             *agent_problems(page, writes),
         ],
     )

@@ -162,18 +162,10 @@ def asserts_cluster(page: Page, sender: str) -> bool:
     return page.clusters[sender].tier in {Tier.LEAF, Tier.EDGE}
 
 
-def flow_problems(
-    page: Page,
-    holdings: Holdings,
-    destinations: Mapping[str, Sequence[DestinationEdge]],
-    stored: Sequence[StoreEdge],
-) -> Iterator[Problem]:
+def flow_problems(page: Page, holdings: Holdings, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
     """What is wrong with what each sender sends."""
-    edges: dict[str, list[OutwardEdge]] = {sender: [*each] for sender, each in destinations.items()}
-    for edge in stored:
-        edges.setdefault(edge.sender, []).append(edge)
     for name, store in written(page).items():
-        of_name = [each for of_sender in edges.values() for each in of_sender if each.name == name]
+        of_name = [each for each in edges if each.name == name]
         yield from idle_problems(page, holdings, name, of_name)
         yield from keep_problems(page, holdings, name, of_name)
         yield from queue_problems((*place(page, name), "queue"), store.queue, of_name)
@@ -196,16 +188,16 @@ def keep_problems(page: Page, holdings: Holdings, name: str, edges: Sequence[Out
         allowed = f"; keep: [{pattern}] at the top of the page allows it" if is_literal(pattern) else ""
         hint = did_you_mean(pattern, held) or allowed
         message = f"keeps nothing: no rule and no allowed metric of {who} is like {pattern!r}{hint}"
-        right = nearest(pattern, held) or _RECORDS.get(page.clusters[edges[0].sender].tier) or _likest(pattern, held)
+        right = nearest(pattern, held) or RECORDS.get(page.clusters[edges[0].sender].tier) or _likest(pattern, held)
         yield at((*place(page, name), "keep", number), message, right)
 
 
-_RECORDS = {Tier.LEAF: "cluster:.+", Tier.REGIONAL: "region:.+", Tier.GLOBAL: "global:.+"}
+RECORDS = {Tier.GLOBAL: "global:.+", Tier.REGIONAL: "region:.+", Tier.LEAF: "cluster:.+"}
 """What each tier makes itself, and is most often asked for. An agent makes nothing."""
 
 
 def _likest(pattern: str, held: Sequence[str]) -> str:
-    return next(iter(get_close_matches(pattern, held, n=1, cutoff=0)))
+    return get_close_matches(pattern, held, n=1, cutoff=0)[0]
 
 
 def queue_problems(where: Sequence[str], settings: QueueSettings, edges: Sequence[WriteEdge]) -> Iterator[Problem]:

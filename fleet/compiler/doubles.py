@@ -1,11 +1,11 @@
 """That no sample gets to a store twice: by whom it would, and what the page may say instead."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fleet.compiler.destinations import OutwardEdge, idle_problems, keep_problems, place, written
+from fleet.compiler.destinations import RECORDS, OutwardEdge, idle_problems, keep_problems, place, written
 from fleet.compiler.holdings import Holdings
 from fleet.compiler.topology import meant, without
 from fleet.errors import Problem, at
@@ -51,13 +51,7 @@ class _Double:
         return self.lower.name == self.upper.name and not isinstance(self.lower, Upload)
 
 
-def double_problems(
-    page: Page,
-    holdings: Holdings,
-    destinations: Mapping[str, Sequence[DestinationEdge]],
-    stored: Sequence[StoreEdge],
-) -> Iterator[Problem]:
-    edges = (*(edge for of_sender in destinations.values() for edge in of_sender), *stored)
+def double_problems(page: Page, holdings: Holdings, edges: Sequence[OutwardEdge]) -> Iterator[Problem]:
     ways = [_way(holdings, edge) for edge in (*edges, *map(Upload, holdings.topology.uploading))]
     # Lower ones first: what a region doubles is told before what the hub has from there.
     brought = _Brought(page, holdings, sorted(ways, key=lambda way: _HEIGHTS[page.clusters[way.edge.sender].tier]))
@@ -109,8 +103,13 @@ class _Brought:
         kept = (_apart(written(self.page)[name].keep, doubled), _kinds(sent, doubled))
         narrower: list[Change] = [("keep", each) for each in kept]
         last: list[Change] = [("keep", sorted(sent)[:_NAMES]), ("keep", _kinds(held, doubled))]
+        idle, others = self.idle(name), {each.upper.name for each in self.doubles()} - {name}
         for change in (fewer, *narrower, *last) if double.of_one_list else (*narrower, fewer, *last):
-            if change[1] and self._helps(name, change):
+            if not change[1]:
+                continue
+            changed = self._with(name, change)
+            # What is wrong for other reasons may stay.
+            if changed.idle(name) <= idle and others.issuperset(each.upper.name for each in changed.doubles()):
                 yield change
 
     def idle(self, name: str) -> set[str]:
@@ -121,14 +120,6 @@ class _Brought:
             *keep_problems(self.page, self.holdings, name, edges),
         )
         return {problem.message for problem in found}
-
-    def _helps(self, name: str, change: Change) -> bool:
-        """What is wrong for other reasons may stay."""
-        changed = self._with(name, change)
-        before = {each.upper.name for each in self.doubles()} - {name}
-        return changed.idle(name) <= self.idle(name) and before.issuperset(
-            each.upper.name for each in changed.doubles()
-        )
 
     def _senders_apart(self, name: str) -> list[str]:
         """Of a list, without those that double what others bring."""
@@ -207,12 +198,11 @@ def _kinds(held: AbstractSet[str], doubled: AbstractSet[str]) -> list[str]:
     """Patterns of what is held that leave out what is doubled."""
     fitting = [
         pattern
-        for pattern in (*_RECORDED, _RAW)
+        for pattern in (*RECORDS.values(), _RAW)
         if any(keeps([pattern], metric) for metric in held) and not any(keeps([pattern], metric) for metric in doubled)
     ]
     return [each for each in fitting if each != _RAW] or fitting
 
 
-_RECORDED = ("global:.+", "region:.+", "cluster:.+")
 _RAW = "[^:]+"
 _NAMES = 3  # more than these are no example

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from fleet.compiler.destinations import asserts_cluster, expected_rate
+from fleet.compiler.destinations import RECORDS, asserts_cluster, expected_rate
 from fleet.compiler.edges import receiving
 from fleet.compiler.gateways import gateway_plan
 from fleet.compiler.holdings import Holdings
@@ -15,15 +15,16 @@ from fleet.page import Page
 from fleet.plan import Key, StoreEdge
 from fleet.queues import OLDEST_SENT, queue
 
-_OWN_RECORDS: Mapping[Tier, tuple[str, ...]] = {Tier.REGIONAL: ("region:.+",), Tier.GLOBAL: ("global:.+",)}
-"""Of those that have others' series as well, which these may write themselves: sums would double."""
+_HAVE_OTHERS = {Tier.REGIONAL, Tier.GLOBAL}
+"""Whose series others may write themselves: sums would double."""
 
 
 def stores(page: Page, topology: Topology, holdings: Holdings, stacks: Mapping[str, str]) -> Iterator[StoreEdge]:
     if page.thanos is None:
         return
     for name in topology.storing:
-        keep = page.thanos.keep or _OWN_RECORDS.get(page.clusters[name].tier, ())
+        tier = page.clusters[name].tier
+        keep = page.thanos.keep or ((RECORDS[tier],) if tier in _HAVE_OTHERS else ())
         rate = expected_rate(page, holdings, name, page.thanos.series, keep)
         server, across = receiving(page, topology, stacks, name, f"{THANOS}.{name}.{topology.top}")
         edge = StoreEdge(

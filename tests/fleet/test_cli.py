@@ -1,7 +1,6 @@
 """`python -m fleet` as a user runs it."""
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from processor import seconds_of_children
 from typer.testing import CliRunner
 
 from fleet.__main__ import app
@@ -199,19 +199,14 @@ def test_hundreds_of_clusters_are_checked_at_once(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.small.yaml").write_text(yaml.safe_dump(_page({"hub": HUB})))
 
     def takes(stack: str, clusters: int) -> float:
-        before = processor_seconds_of_children()
+        before = seconds_of_children()
         done = run("check", "--stack", stack, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert f"{clusters} cluster" in done.stdout
-        return processor_seconds_of_children() - before
+        return seconds_of_children() - before
 
     # The best of three, by what a start takes on this machine: what else runs on it only adds.
     assert min(takes("large", LARGE) for _ in range(3)) <= 3 * min(takes("small", 1) for _ in range(3))
-
-
-def processor_seconds_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from processor import seconds_of_children
 from pull_requests import EDITS, PAGE, STACK, Repository, edited, repository
 from typer.testing import CliRunner
 
@@ -359,14 +359,9 @@ def test_one_line_of_sixty_clusters_is_told_within_the_time_that_a_reviewer_wait
     with_code.write(page)
     with_code.commit()
     with_code.write(edited(lambda of: of["clusters"]["leaf-3"].update(retention="6h"), page))
-    before = processor_seconds_of_children()
+    before = seconds_of_children()
     done = run(with_code.root, "--stack", STACK, code=with_code.root)
-    used = processor_seconds_of_children() - before
+    used = seconds_of_children() - before
     assert done.stdout.startswith("stack dev: 1 of 60 clusters changes: "), done.stderr
     assert "#### Prometheus\n" in (with_code.root / "out" / "dev.md").read_text()
     assert used <= 20
-
-
-def processor_seconds_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
